@@ -1,0 +1,112 @@
+# Runs with any POSIX shell and GNU make. Everything is installed into .venv and web/node_modules, and done again only when
+# its inputs change: .venv/.build, .venv/.runtime and .venv/.dev are stamps of the three locks.
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.NOTPARALLEL:
+MAKEFLAGS += --no-print-directory
+
+BIN := .venv/bin
+LOG := .venv/step.log
+PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
+COMPILE = $(BIN)/uv --no-config --quiet pip compile --universal --python-version 3.11 --generate-hashes \
+	--custom-compile-command 'make lock' $(ARGS)
+PYTHON_CODE := $(wildcard internal windlass cmd tests migrations benchmarks hatch_build.py)
+WEB_SOURCES := $(shell find web/src web/public 2>/dev/null) $(wildcard web/index.html web/*.ts web/tsconfig*.json)
+# The scripts in node_modules/.bin look for `node` on the PATH.
+NPM := PATH="$(CURDIR)/$(BIN):$$PATH" npm --prefix web --no-audit --no-fund
+
+# $(call quietly,command): its output is shown only if it fails.
+quietly = $(1) >$(LOG) 2>&1 || { cat $(LOG); exit 1; }
+
+.PHONY: help run test check check-python check-web check-container format bench lock clean browser
+
+help: ## Show this list
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1|\2/p' Makefile | while IFS='|' read -r target text; do printf '%-12s %s\n' "$$target" "$$text"; done
+
+run: .venv/.runtime web/dist/index.html ## Start everything on http://127.0.0.1:8080 (settings pass through the environment)
+	@exec $(BIN)/windlass serve
+
+test: .venv/.dev web/dist/index.html browser ## Run every test
+	@$(NPM) test
+	@$(BIN)/pytest
+
+check: check-python check-web check-container ## Check format, lint, types, import contracts and the container files
+
+check-python: .venv/.dev
+	@$(BIN)/ruff format --check $(PYTHON_CODE)
+	@$(BIN)/ruff check $(PYTHON_CODE)
+	@$(BIN)/mypy $(PYTHON_CODE)
+	@$(BIN)/lint-imports
+
+check-web: web/node_modules/.package-lock.json
+	@$(NPM) run lint
+	@$(NPM) run typecheck
+
+check-container: .venv/.dev
+	@$(BIN)/hadolint Dockerfile
+	@$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml
+	@$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+
+format: .venv/.dev ## Format the Python code and apply the safe fixes
+	@$(BIN)/ruff check --fix-only $(PYTHON_CODE)
+	@$(BIN)/ruff format $(PYTHON_CODE)
+
+bench: .venv/.runtime ## Measure the latency from submit to start
+	@$(BIN)/python benchmarks/latency.py
+
+lock: .venv/.dev ## Resolve the locks again (ARGS=--upgrade takes newer versions)
+	@$(COMPILE) --output-file requirements.lock pyproject.toml
+	@$(COMPILE) --output-file requirements-dev.lock --constraint requirements.lock --group dev pyproject.toml
+	@$(COMPILE) --output-file requirements-build.lock --constraint requirements-dev.lock --group build
+
+clean: ## Remove what was installed and built; the data directory stays
+	@rm -rf .venv web/node_modules web/dist dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+browser:
+	@if [ -n "$$CHROMIUM" ] || [ -x /usr/bin/chromium ]; then exit 0; fi; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		echo "Installing Chromium for the browser tests ..."; \
+		apt-get update >$(LOG) 2>&1; \
+		DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends chromium >>$(LOG) 2>&1; \
+	fi; \
+	[ -x /usr/bin/chromium ] || echo "No Chromium here: the browser tests are left out (CHROMIUM=path names one)."
+
+.venv/bin/python:
+	@for python in $(PYTHON) python3.14 python3.13 python3.12 python3.11 python3; do \
+		if $$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then found=$$python; break; fi; \
+	done; \
+	if [ -z "$$found" ]; then echo "Windlass needs Python 3.11 or newer; none was found (PYTHON=path names one)."; exit 1; fi; \
+	echo "Making .venv with $$($$found --version) ..."; \
+	if ! $$found -m venv --clear .venv >/dev/null 2>&1; then \
+		rm -rf .venv; \
+		echo "$$found cannot make a virtual environment; on Debian and Ubuntu: apt-get install python3-venv"; \
+		exit 1; \
+	fi
+
+.venv/.build: requirements-build.lock | .venv/bin/python
+	@echo "Installing Node and the build backend ..."
+	@$(call quietly,$(PIP) install --require-hashes -r $<)
+	@touch $@
+
+.venv/.runtime: requirements.lock pyproject.toml hatch_build.py .venv/.build
+	@echo "Installing the Python packages ..."
+	@$(call quietly,$(PIP) install --require-hashes -r $<)
+	@$(call quietly,$(PIP) install --no-deps --no-build-isolation --editable .)
+	@touch $@
+
+.venv/.dev: requirements-dev.lock .venv/.runtime
+	@echo "Installing the development tools ..."
+	@$(call quietly,$(PIP) install --require-hashes -r $<)
+	@touch $@
+
+web/node_modules/.package-lock.json: web/package.json web/package-lock.json .venv/.build
+	@echo "Installing the dashboard's packages ..."
+	@$(call quietly,$(NPM) ci)
+	@touch $@
+
+web/dist/index.html: web/node_modules/.package-lock.json $(WEB_SOURCES)
+	@echo "Building the dashboard ..."
+	@$(call quietly,$(NPM) run build)
+	@touch $@
