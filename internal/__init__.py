@@ -1,0 +1,1 @@
+"""Windlass: a hosted, multi-user job queue on PostgreSQL."""

@@ -1,0 +1,118 @@
+"""Everything that can be refused, each with the stable code that clients see."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import msgspec
+
+
+class FieldError(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One fault of one field; `index` is the submission's place in a batch, from 0."""
+
+    field: str
+    message: str
+    index: int | None = None
+
+
+class WindlassError(Exception):
+    """Windlass could not do this"""
+
+    code: ClassVar[str] = "INTERNAL"
+
+    def __init__(
+        self,
+        message: str | None = None,
+        *,
+        details: tuple[FieldError, ...] = (),
+        retry_after: int | None = None,
+    ) -> None:
+        """`retry_after` is in seconds: when the same request may succeed."""
+        self.message = message or (type(self).__doc__ or "").strip()
+        self.details = details
+        self.retry_after = retry_after
+        super().__init__(self.message)
+
+    def __str__(self) -> str:
+        return self.message
+
+
+class ValidationError(WindlassError):
+    """The request is not valid"""
+
+    code = "VALIDATION_ERROR"
+
+    @classmethod
+    def of(cls, *errors: FieldError) -> ValidationError:
+        """Name the first fault in the message and all of them in the details."""
+        first = errors[0]
+        where = (
+            first.field if first.index is None else f"jobs[{first.index}].{first.field}"
+        )
+        return cls(f"{where} {first.message}", details=errors)
+
+
+class UnauthenticatedError(WindlassError):
+    """A valid access token is required: log in, then send 'Authorization: Bearer ACCESS_TOKEN'"""
+
+    code = "UNAUTHENTICATED"
+
+
+class InvalidCredentialsError(WindlassError):
+    """The email or the password is wrong"""
+
+    code = "INVALID_CREDENTIALS"
+
+
+class ForbiddenError(WindlassError):
+    """This needs a role or scope that you do not have"""
+
+    code = "FORBIDDEN"
+
+
+class NotFoundError(WindlassError):
+    """There is no such thing, or it is not yours"""
+
+    code = "NOT_FOUND"
+
+
+class EmailTakenError(WindlassError):
+    """An account with this email exists: log in instead"""
+
+    code = "EMAIL_TAKEN"
+
+
+class InvalidStateError(WindlassError):
+    """The job's status does not allow this"""
+
+    code = "INVALID_STATE"
+
+
+class IdempotencyConflictError(WindlassError):
+    """This idempotency key was used for a different request: use a new key"""
+
+    code = "IDEMPOTENCY_CONFLICT"
+
+
+class PayloadTooLargeError(WindlassError):
+    """The request is too large"""
+
+    code = "PAYLOAD_TOO_LARGE"
+
+
+class UnsupportedMediaTypeError(WindlassError):
+    """Send the body as JSON, with 'Content-Type: application/json'"""
+
+    code = "UNSUPPORTED_MEDIA_TYPE"
+
+
+class RateLimitedError(WindlassError):
+    """Too many attempts: wait and try again"""
+
+    code = "RATE_LIMITED"
+
+
+class UnavailableError(WindlassError):
+    """The database is not reachable now: try again shortly"""
+
+    code = "UNAVAILABLE"

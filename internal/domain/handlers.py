@@ -1,0 +1,161 @@
+"""How operators declare what a job type does: the face behind `from windlass import handler`."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import timedelta
+from typing import Any, Final, Protocol, get_type_hints
+from uuid import UUID
+
+import msgspec
+
+from internal.domain.durations import milliseconds, parse_duration
+
+DEFAULT_POOL: Final = "default"
+PULL_PREFIX: Final = "pull:"
+
+
+class JobContext(Protocol):
+    """What a handler knows about the attempt it runs."""
+
+    @property
+    def job_id(self) -> UUID:
+        """The job's id."""
+
+    @property
+    def type(self) -> str:
+        """The job's type."""
+
+    @property
+    def attempt(self) -> int:
+        """Which start of the job this is, counted from 1."""
+
+    @property
+    def attempts(self) -> int:
+        """How many attempts failed or were lost before this one."""
+
+    @property
+    def max_attempts(self) -> int:
+        """After how many failed attempts the job fails for good."""
+
+    @property
+    def canceled(self) -> bool:
+        """Whether the owner asked for a cancel: finish or raise soon."""
+
+    def progress(self, share: float) -> None:
+        """Report how much is done, from 0 to 1; the newest report is shown within a second."""
+
+
+class Retry(Exception):
+    """Try again: after the job's backoff, or after `after` (a duration text or timedelta)."""
+
+    def __init__(
+        self, reason: str = "retry asked for", *, after: str | timedelta | None = None
+    ):
+        super().__init__(reason)
+        self.after = parse_duration(after) if isinstance(after, str) else after
+
+
+class Fail(Exception):
+    """Fail for good: no further attempt would help."""
+
+
+class Snooze(Exception):
+    """Run again after `for_`, without counting this attempt."""
+
+    def __init__(self, for_: str | timedelta):
+        self.for_ = parse_duration(for_) if isinstance(for_, str) else for_
+        super().__init__(f"snoozed for {self.for_}")
+
+
+class Handler(msgspec.Struct, frozen=True):
+    """A job type's declaration. `timeout_ms` and `max_attempts` override the settings."""
+
+    type: str
+    function: Callable[[Any, JobContext], Any]
+    input_type: Any
+    description: str
+    pool: str = DEFAULT_POOL
+    timeout_ms: int | None = None
+    max_attempts: int | None = None
+
+    @property
+    def is_async(self) -> bool:
+        """Async handlers run on the worker's loop, the others in threads."""
+        return inspect.iscoroutinefunction(self.function)
+
+
+def handler(
+    type: str,
+    *,
+    timeout: str | None = None,
+    max_attempts: int | None = None,
+    pool: str = DEFAULT_POOL,
+) -> Callable[[Callable[[Any, JobContext], Any]], Handler]:
+    """Declare the function below as what runs jobs of `type`.
+
+    The type of its first parameter, a msgspec struct or a dict, validates payloads when they are
+    submitted and documents itself in `GET /v1/job-types`.
+
+    Example:
+        @handler("thumbnail", timeout="30s")
+        async def thumbnail(job: ThumbnailInput, ctx: JobContext) -> ThumbnailResult: ...
+    """
+
+    def declare(function: Callable[[Any, JobContext], Any]) -> Handler:
+        return Handler(
+            type=type,
+            function=function,
+            input_type=_input_type(function),
+            description=inspect.getdoc(function) or "",
+            pool=pool,
+            timeout_ms=None
+            if timeout is None
+            else milliseconds(parse_duration(timeout)),
+            max_attempts=max_attempts,
+        )
+
+    return declare
+
+
+def _input_type(function: Callable[..., Any]) -> Any:
+    first = next(iter(inspect.signature(function).parameters))
+    return get_type_hints(function).get(first, dict[str, Any])
+
+
+class Handlers(Mapping[str, Handler]):
+    """The job types that this installation runs."""
+
+    def __init__(self, declared: Iterable[Handler]) -> None:
+        """Raise ValueError when two handlers want the same type."""
+        self._by_type: dict[str, Handler] = {}
+        for each in declared:
+            if each.type in self._by_type:
+                raise ValueError(
+                    f"two handlers are declared for the type {each.type!r}"
+                )
+            self._by_type[each.type] = each
+
+    def __getitem__(self, type_: str) -> Handler:
+        return self._by_type[type_]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._by_type)
+
+    def __len__(self) -> int:
+        return len(self._by_type)
+
+    def route_of(self, type_: str) -> str:
+        """Which workers a job goes to: its handler's pool, or whoever pulls its type."""
+        known = self._by_type.get(type_)
+        return PULL_PREFIX + type_ if known is None else known.pool
+
+    def routes(self) -> tuple[str, ...]:
+        """What a worker with these handlers serves.
+
+        The types' own routes are among them: jobs that came before their handler was installed
+        wait there.
+        """
+        pools = {each.pool for each in self._by_type.values()}
+        return tuple(sorted(pools | {PULL_PREFIX + type_ for type_ in self._by_type}))

@@ -1,0 +1,63 @@
+"""Carrying changes to whoever watches, and wake-ups between processes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from enum import StrEnum
+from typing import Protocol
+from uuid import UUID
+
+import msgspec
+
+
+class Topic(StrEnum):
+    """What a wake-up is about. A wake-up is a hint: polling finds the truth without it."""
+
+    READY = "ready"
+    SCHEDULED = "scheduled"
+    CANCEL = "cancel"
+    OUTBOX = "outbox"
+    FEED = "feed"
+
+
+class Change(msgspec.Struct, frozen=True):
+    """An entry of the feed: jobs of one user that changed, or one of their sessions that ended.
+
+    With `resync` something changed that no job's event can tell, such as a deletion.
+    """
+
+    position: int
+    user_id: UUID
+    job_ids: tuple[UUID, ...]
+    ended_session: UUID | None
+    resync: bool
+
+
+class Relay(Protocol):
+    """Putting committed changes in an order that readers can follow."""
+
+    async def relay(self, limit: int) -> int | None:
+        """Move outbox rows to the feed; how many, None while another process does it."""
+
+
+class Feed(Protocol):
+    """Reading the ordered changes."""
+
+    async def newest(self) -> int:
+        """The position of the last entry, 0 when there is none."""
+
+    async def after(self, position: int, limit: int) -> list[Change]:
+        """The entries after a position, in order and without gaps."""
+
+
+class Wakeups(Protocol):
+    """Hints between processes that there is work."""
+
+    def send(self, *topics: Topic) -> None:
+        """Wake whoever listens, also in this process; many within a few milliseconds become one."""
+
+    def subscribe(
+        self, wake: Callable[[], None], *topics: Topic
+    ) -> AbstractAsyncContextManager[None]:
+        """Call `wake` on any of these topics while the context is open."""

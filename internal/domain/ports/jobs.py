@@ -1,0 +1,77 @@
+"""Keeping jobs, as their owners use them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+from uuid import UUID
+
+import msgspec
+
+from internal.domain.accounts import Actor
+from internal.domain.jobs import Attempt, Job, JobSummary, Status
+from internal.domain.listing import JobFilter, JobPage, Page
+from internal.domain.stats import Stats
+from internal.domain.submission import NewJob
+
+
+class Submitted(msgspec.Struct, frozen=True):
+    """What became of one submission; `deduplicated` when its key named an existing job."""
+
+    id: UUID
+    status: Status
+    deduplicated: bool
+
+
+class JobSubmissions(Protocol):
+    """Taking jobs in."""
+
+    async def submit(self, actor: Actor, jobs: Sequence[NewJob]) -> list[Submitted]:
+        """Keep all jobs or none, in order; on return they survive a crash.
+
+        Raises:
+            IdempotencyConflictError: when a key was used for another request; its details name
+                the index.
+        """
+
+
+class JobReads(Protocol):
+    """Looking at one's own jobs; what is another user's is None."""
+
+    async def get(self, actor: Actor, job_id: UUID) -> Job | None:
+        """The job with its latest result and error."""
+
+    async def attempts(self, actor: Actor, job_id: UUID) -> list[Attempt] | None:
+        """Every start, the oldest first, a running one included."""
+
+    async def page(self, actor: Actor, where: JobFilter, page: Page) -> JobPage:
+        """One page of summaries, the newest submission first."""
+
+    async def stats(self, actor: Actor) -> Stats:
+        """Counts from the counters, never from counting rows."""
+
+
+class JobCommands(Protocol):
+    """Changing one's own jobs; each is one transaction and one event.
+
+    Each raises NotFoundError for what is unknown or another user's, and InvalidStateError where
+    the lifecycle forbids it.
+    """
+
+    async def cancel(self, actor: Actor, job_id: UUID) -> None:
+        """Cancel a waiting job at once; ask a running one to stop. Asking again changes nothing."""
+
+    async def retry(self, actor: Actor, job_id: UUID) -> None:
+        """Queue a failed or canceled job again with at least one attempt left."""
+
+    async def delete(self, actor: Actor, job_id: UUID) -> None:
+        """Forget a finished job, its history and its idempotency key."""
+
+
+class Summaries(Protocol):
+    """What live events show."""
+
+    async def summaries(
+        self, owners: Sequence[UUID], job_ids: Sequence[UUID]
+    ) -> dict[UUID, list[JobSummary]]:
+        """The current summaries of these jobs by owner, of the named owners only."""

@@ -1,0 +1,126 @@
+"""What workers do to the store: claim, heartbeat, finish, and the upkeep around it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Protocol
+from uuid import UUID
+
+import msgspec
+
+from internal.domain.jobs import Outcome, Settlement
+from internal.domain.retry import Backoff
+
+
+class ClaimedJob(msgspec.Struct, frozen=True):
+    """A leased job: all that running it needs. `token` fences every later write about it."""
+
+    id: UUID
+    user_id: UUID
+    token: int
+    type: str
+    payload: str
+    number: int
+    attempts: int
+    max_attempts: int
+    backoff: Backoff
+    timeout_ms: int
+
+
+class Lease(msgspec.Struct, frozen=True):
+    """The right to finish an attempt, for as long as its token is the newest."""
+
+    job_id: UUID
+    token: int
+
+
+class Finish(msgspec.Struct, frozen=True):
+    """The end of an attempt. Times are durations before the call, as clocks differ."""
+
+    lease: Lease
+    outcome: Outcome
+    settlement: Settlement
+    started_ago: timedelta
+    ended_ago: timedelta
+    result: str | None = None
+    error: str | None = None
+    progress: float | None = None
+
+
+class Beat(msgspec.Struct, frozen=True):
+    """The answer to a heartbeat. Not `alive`: every lease held under this id is lost."""
+
+    alive: bool
+    canceled: frozenset[UUID] = frozenset()
+
+
+class Claims(Protocol):
+    """Taking jobs out of the queue."""
+
+    async def claim(
+        self, worker_id: str, routes: Sequence[str], limit: int
+    ) -> list[ClaimedJob]:
+        """Lease up to `limit` queued jobs of these routes to a live worker, one round trip.
+
+        Two callers never get the same job: rows that another claim holds are skipped. The lease
+        ends with the worker's heartbeat.
+        """
+
+    async def is_waiting(self, routes: Sequence[str]) -> bool:
+        """Whether a queued job is there, be it locked by another claim just now."""
+
+
+class Finishes(Protocol):
+    """Ending attempts."""
+
+    async def finish(self, worker_id: str, ends: Sequence[Finish]) -> set[UUID]:
+        """Record the ends whose tokens still hold, in one transaction, and move the jobs on.
+
+        An end with an old token changes nothing; so does the same call again. A job whose owner
+        asked for a cancel ends as canceled unless it succeeded. Returns the ids recorded.
+        """
+
+    async def hand_back(self, worker_id: str, leases: Sequence[Lease]) -> None:
+        """Queue claimed jobs again whose handlers never started: no attempt is counted or kept."""
+
+    async def progress(self, worker_id: str, shares: dict[Lease, float]) -> None:
+        """Keep the newest progress of running jobs."""
+
+
+class Workers(Protocol):
+    """Which worker processes live."""
+
+    async def register(self, worker_id: str, ttl: timedelta, slots: int) -> None:
+        """Begin; an id is never used twice."""
+
+    async def beat(
+        self, worker_id: str, ttl: timedelta, held: Sequence[UUID] | None = None
+    ) -> Beat:
+        """Renew all leases of this id at once; an expired id stays expired.
+
+        With `held`, for an id that claims no more, leases of jobs not among them are handed back:
+        they came from a claim whose answer was lost.
+        """
+
+    async def leave(self, worker_id: str) -> None:
+        """End; leases still held are rescued as lost."""
+
+
+class Upkeep(Protocol):
+    """Duties any process may do at any time; several at once do not disturb each other."""
+
+    async def stage_due(self, limit: int) -> tuple[int, timedelta | None]:
+        """Queue scheduled jobs whose time has come; how many, and how long until the next."""
+
+    async def rescue_expired(self, limit: int) -> int:
+        """End the attempts of expired workers as lost and move their jobs on at once."""
+
+    async def fold_counters(self, limit: int) -> int:
+        """Add up what statements noted about counts and waits."""
+
+    async def make_partitions(self) -> None:
+        """Have the day partitions of the coming days ready."""
+
+    async def prune(self) -> None:
+        """Drop what nobody needs any more: dead workers, old tickets, failures, events, minutes."""

@@ -1,0 +1,199 @@
+"""What a user asks for when they submit a job, and what becomes of it."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Final
+from uuid import UUID
+
+import msgspec
+from msgspec import UNSET, Meta, Raw, UnsetType
+
+from internal.domain.durations import milliseconds
+from internal.domain.errors import FieldError, PayloadTooLargeError, ValidationError
+from internal.domain.handlers import Handlers
+from internal.domain.ids import new_id
+from internal.domain.jobs import Priority
+from internal.domain.retry import Backoff, Strategy
+
+MAX_BATCH: Final = 10_000
+MAX_DELAY_MS: Final = 30 * 24 * 3600 * 1000
+MAX_TIMEOUT_MS: Final = 24 * 3600 * 1000
+LATEST_RUN_AT: Final = datetime(2200, 1, 1, tzinfo=UTC)
+
+# PostgreSQL's text cannot hold NUL; no control character belongs into a name.
+_PRINTABLE: Final = r"^[^\x00-\x1f\x7f]+$"
+
+TypeName = Annotated[str, Meta(min_length=1, max_length=200, pattern=_PRINTABLE)]
+QueueName = Annotated[str, Meta(min_length=1, max_length=100, pattern=_PRINTABLE)]
+IdempotencyKey = Annotated[str, Meta(min_length=1, max_length=200, pattern=_PRINTABLE)]
+Tag = Annotated[str, Meta(min_length=1, max_length=50, pattern=_PRINTABLE)]
+Payload = Annotated[Raw, Meta(extra_json_schema={"type": "object"})]
+
+
+class BackoffRequest(
+    msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True
+):
+    """A job's own retry delays; what is left out comes from the installation's settings."""
+
+    strategy: Strategy | None = None
+    base_ms: Annotated[int, Meta(ge=1, le=MAX_DELAY_MS)] | None = None
+    max_ms: Annotated[int, Meta(ge=1, le=MAX_DELAY_MS)] | None = None
+    jitter: Annotated[float, Meta(ge=0, le=1)] | None = None
+
+
+class Submission(
+    msgspec.Struct,
+    frozen=True,
+    forbid_unknown_fields=True,
+    omit_defaults=True,
+    kw_only=True,
+):
+    """A job to run; everything but `type` has a default."""
+
+    type: TypeName
+    payload: Payload | UnsetType = UNSET
+    queue: QueueName | None = None
+    priority: Priority | None = None
+    run_at: Annotated[datetime, Meta(tz=True)] | None = None
+    max_attempts: Annotated[int, Meta(ge=1, le=100)] | None = None
+    backoff: BackoffRequest | None = None
+    timeout_ms: Annotated[int, Meta(ge=1, le=MAX_TIMEOUT_MS)] | None = None
+    idempotency_key: IdempotencyKey | None = None
+    tags: Annotated[tuple[Tag, ...], Meta(max_length=20)] | None = None
+
+
+class JobDefaults(msgspec.Struct, frozen=True):
+    """The installation's settings for what a submission leaves out."""
+
+    max_attempts: int
+    backoff: Backoff
+    timeout_ms: int
+    max_payload_bytes: int
+
+
+class NewJob(msgspec.Struct, frozen=True):
+    """A checked submission, every default filled in. `run_at` None means at once."""
+
+    id: UUID
+    type: str
+    queue: str
+    route: str
+    priority: Priority
+    payload: str
+    max_attempts: int
+    backoff: Backoff
+    timeout_ms: int
+    tags: tuple[str, ...]
+    run_at: datetime | None
+    idempotency_key: str | None
+    request_hash: bytes
+
+
+def accept(
+    request: Submission,
+    handlers: Handlers,
+    defaults: JobDefaults,
+    *,
+    index: int | None = None,
+) -> NewJob:
+    """Check a submission and fill in its defaults: its own, then its handler's, then the settings'.
+
+    Args:
+        index: the submission's place in its batch, for errors.
+
+    Raises:
+        ValidationError: naming each field at fault.
+        PayloadTooLargeError: when the payload has more bytes than allowed.
+    """
+    payload = _payload(request, defaults.max_payload_bytes, index)
+    handler = handlers.get(request.type)
+    faults = [*_time_faults(request, index)]
+    if handler is not None:
+        faults += _input_faults(payload, handler.input_type, index)
+    if faults:
+        raise ValidationError.of(*faults)
+    own_attempts = handler.max_attempts if handler else None
+    own_timeout = handler.timeout_ms if handler else None
+    return NewJob(
+        id=new_id(),
+        type=request.type,
+        queue=request.queue or "default",
+        route=handlers.route_of(request.type),
+        priority=request.priority or Priority.MEDIUM,
+        payload=payload,
+        max_attempts=request.max_attempts or own_attempts or defaults.max_attempts,
+        backoff=_backoff(request.backoff, defaults.backoff),
+        timeout_ms=request.timeout_ms or own_timeout or defaults.timeout_ms,
+        tags=request.tags or (),
+        run_at=request.run_at,
+        idempotency_key=request.idempotency_key,
+        request_hash=request_hash(request),
+    )
+
+
+def request_hash(request: Submission) -> bytes:
+    """A fingerprint of what was asked for, before defaults.
+
+    The order of the request's fields and white space do not count. The key itself is left out.
+    """
+    bare = msgspec.structs.replace(request, idempotency_key=None)
+    return hashlib.sha256(
+        msgspec.json.format(msgspec.json.encode(bare), indent=-1)
+    ).digest()
+
+
+def _payload(request: Submission, limit: int, index: int | None) -> str:
+    if isinstance(request.payload, UnsetType):
+        return "{}"
+    raw = bytes(request.payload)
+    if len(raw) > limit:
+        message = f"payload is {len(raw):,} bytes; at most {limit:,} are allowed"
+        raise PayloadTooLargeError(
+            message, details=(FieldError("payload", message, index),)
+        )
+    try:
+        whole = msgspec.json.decode(raw)
+        text = raw.decode()
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        fault = FieldError(
+            "payload", f"is not JSON that handlers can read: {error}", index
+        )
+        raise ValidationError.of(fault) from error
+    if not isinstance(whole, dict):
+        raise ValidationError.of(FieldError("payload", "must be a JSON object", index))
+    return text
+
+
+def _time_faults(request: Submission, index: int | None) -> list[FieldError]:
+    if request.run_at is not None and request.run_at >= LATEST_RUN_AT:
+        return [FieldError("run_at", f"must be before {LATEST_RUN_AT:%Y}", index)]
+    return []
+
+
+def _input_faults(
+    payload: str, input_type: object, index: int | None
+) -> list[FieldError]:
+    try:
+        msgspec.json.decode(payload, type=input_type)
+    except msgspec.ValidationError as error:
+        return [FieldError("payload", f"does not fit the type's input: {error}", index)]
+    return []
+
+
+def _backoff(own: BackoffRequest | None, defaults: Backoff) -> Backoff:
+    if own is None:
+        return defaults
+    base_ms = own.base_ms or defaults.base_ms
+    return Backoff(
+        strategy=own.strategy or defaults.strategy,
+        base_ms=base_ms,
+        max_ms=own.max_ms or max(defaults.max_ms, base_ms),
+        jitter=defaults.jitter if own.jitter is None else own.jitter,
+    )
+
+
+def default_backoff(strategy: Strategy, base: timedelta, maximum: timedelta) -> Backoff:
+    """The installation's backoff from its settings."""
+    return Backoff(strategy, milliseconds(base), milliseconds(maximum))

@@ -1,0 +1,5 @@
+"""The public face for people who write handlers."""
+
+from internal.domain.handlers import Fail, Handler, JobContext, Retry, Snooze, handler
+
+__all__ = ["Fail", "Handler", "JobContext", "Retry", "Snooze", "handler"]
