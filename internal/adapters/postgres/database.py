@@ -6,10 +6,11 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
-from typing import Final
+from typing import Final, TypeAlias
 
 import asyncpg
 import msgspec
+from asyncpg.pool import PoolConnectionProxy
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
@@ -33,6 +34,9 @@ GONE: Final = (
     asyncpg.QueryCanceledError,
     asyncpg.ReadOnlySQLTransactionError,
 )
+
+# A pooled connection; asyncpg's own type differs by whether it is pooled.
+Hot: TypeAlias = "PoolConnectionProxy[asyncpg.Record]"
 
 
 class Database(msgspec.Struct, frozen=True):
@@ -59,7 +63,7 @@ class Database(msgspec.Struct, frozen=True):
             raise unavailable(error) from error
 
     @asynccontextmanager
-    async def hot(self) -> AsyncIterator[asyncpg.Connection]:
+    async def hot(self) -> AsyncIterator[Hot]:
         """A bare connection in autocommit, for the statements that have a `.sql` file.
 
         Raises:
