@@ -50,9 +50,7 @@ class JobContext(Protocol):
 class Retry(Exception):
     """Try again: after the job's backoff, or after `after` (a duration text or timedelta)."""
 
-    def __init__(
-        self, reason: str = "retry asked for", *, after: str | timedelta | None = None
-    ):
+    def __init__(self, reason: str = "retry asked for", *, after: str | timedelta | None = None):
         super().__init__(reason)
         self.after = parse_duration(after) if isinstance(after, str) else after
 
@@ -110,9 +108,7 @@ def handler(
             input_type=_input_type(function),
             description=inspect.getdoc(function) or "",
             pool=pool,
-            timeout_ms=None
-            if timeout is None
-            else milliseconds(parse_duration(timeout)),
+            timeout_ms=None if timeout is None else milliseconds(parse_duration(timeout)),
             max_attempts=max_attempts,
         )
 
@@ -132,9 +128,7 @@ class Handlers(Mapping[str, Handler]):
         self._by_type: dict[str, Handler] = {}
         for each in declared:
             if each.type in self._by_type:
-                raise ValueError(
-                    f"two handlers are declared for the type {each.type!r}"
-                )
+                raise ValueError(f"two handlers are declared for the type {each.type!r}")
             self._by_type[each.type] = each
 
     def __getitem__(self, type_: str) -> Handler:

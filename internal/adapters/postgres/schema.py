@@ -67,9 +67,7 @@ def _counts(kind: type[Integer]) -> list[Column[object]]:
         "failed",
         "canceled",
     )
-    return [
-        Column(name, kind, nullable=False, server_default=text("0")) for name in names
-    ]
+    return [Column(name, kind, nullable=False, server_default=text("0")) for name in names]
 
 
 def _by_user_and_job() -> PrimaryKeyConstraint:
@@ -108,9 +106,7 @@ ticket = Table(
     metadata,
     Column("hash", LargeBinary, primary_key=True),
     _user(),
-    Column(
-        "session_id", Uuid, ForeignKey("session.id", ondelete="CASCADE"), nullable=False
-    ),
+    Column("session_id", Uuid, ForeignKey("session.id", ondelete="CASCADE"), nullable=False),
     Column("token_expires_at", Moment, nullable=False),
     Column("expires_at", Moment, nullable=False),
 )
@@ -255,9 +251,7 @@ worker = Table(
 counter = Table(
     "counter",
     metadata,
-    Column(
-        "flow_id", Integer, ForeignKey("flow.id", ondelete="CASCADE"), primary_key=True
-    ),
+    Column("flow_id", Integer, ForeignKey("flow.id", ondelete="CASCADE"), primary_key=True),
     Column("user_id", Uuid, nullable=False),
     *_counts(BigInteger),
     Index("counter_by_user", "user_id"),
