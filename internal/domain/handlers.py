@@ -50,7 +50,9 @@ class JobContext(Protocol):
 class Retry(Exception):
     """Try again: after the job's backoff, or after `after` (a duration text or timedelta)."""
 
-    def __init__(self, reason: str = "retry asked for", *, after: str | timedelta | None = None):
+    def __init__(
+        self, reason: str = "retry asked for", *, after: str | timedelta | None = None
+    ) -> None:
         super().__init__(reason)
         self.after = parse_duration(after) if isinstance(after, str) else after
 
@@ -62,7 +64,7 @@ class Fail(Exception):
 class Snooze(Exception):
     """Run again after `for_`, without counting this attempt."""
 
-    def __init__(self, for_: str | timedelta):
+    def __init__(self, for_: str | timedelta) -> None:
         self.for_ = parse_duration(for_) if isinstance(for_, str) else for_
         super().__init__(f"snoozed for {self.for_}")
 
@@ -91,7 +93,7 @@ def handler(
     max_attempts: int | None = None,
     pool: str = DEFAULT_POOL,
 ) -> Callable[[Callable[[Any, JobContext], Any]], Handler]:
-    """Declare the function below as what runs jobs of `type`.
+    """Declare the function below as what runs jobs of this type.
 
     The type of its first parameter, a msgspec struct or a dict, validates payloads when they are
     submitted and documents itself in `GET /v1/job-types`.
@@ -103,7 +105,7 @@ def handler(
 
     def declare(function: Callable[[Any, JobContext], Any]) -> Handler:
         return Handler(
-            type=type,
+            type=type_,
             function=function,
             input_type=_input_type(function),
             description=inspect.getdoc(function) or "",
