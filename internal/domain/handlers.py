@@ -87,7 +87,8 @@ class Handler(msgspec.Struct, frozen=True):
 
 
 def handler(
-    type: str,
+    type_: str,
+    /,
     *,
     timeout: str | None = None,
     max_attempts: int | None = None,
