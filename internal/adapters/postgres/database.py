@@ -35,6 +35,7 @@ GONE: Final = (
     asyncpg.ReadOnlySQLTransactionError,
 )
 
+Row: TypeAlias = asyncpg.Record
 # A pooled connection; asyncpg's own type differs by whether it is pooled.
 Hot: TypeAlias = "PoolConnectionProxy[asyncpg.Record]"
 
