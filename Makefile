@@ -13,7 +13,8 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 COMPILE = $(BIN)/uv --no-config --quiet pip compile --universal --python-version 3.11 --generate-hashes \
 	--custom-compile-command 'make lock' $(ARGS)
 PYTHON_CODE := $(wildcard internal windlass cmd tests migrations benchmarks hatch_build.py)
-WEB_SOURCES := $(shell find web/src web/public 2>/dev/null) $(wildcard web/index.html web/*.ts web/tsconfig*.json)
+# Folders too, so that a removed file is noticed.
+WEB_SOURCES := $(shell find web -mindepth 1 \( -name node_modules -o -name dist -o -name coverage \) -prune -o -print)
 # The scripts in node_modules/.bin look for `node` on the PATH.
 NPM := PATH="$(CURDIR)/$(BIN):$$PATH" npm --prefix web --no-audit --no-fund
 
