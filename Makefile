@@ -14,7 +14,7 @@ COMPILE = $(BIN)/uv --no-config --quiet pip compile --universal --python-version
 	--custom-compile-command 'make lock' $(ARGS)
 PYTHON_CODE := $(wildcard internal windlass cmd tests migrations benchmarks hatch_build.py)
 # Folders too, so that a removed file is noticed.
-WEB_SOURCES := $(shell find web -mindepth 1 \( -name node_modules -o -name dist -o -name coverage \) -prune -o -print)
+WEB_SOURCES := $(shell find web -mindepth 1 \( -name node_modules -o -name dist -o -name coverage \) -prune -o -print 2>/dev/null)
 # The scripts in node_modules/.bin look for `node` on the PATH.
 NPM := PATH="$(CURDIR)/$(BIN):$$PATH" npm --prefix web --no-audit --no-fund
 
