@@ -102,7 +102,7 @@ browser:
 	@$(call quietly,$(PIP) install --require-hashes -r $<)
 	@touch $@
 
-web/node_modules/.package-lock.json: web/package.json web/package-lock.json .venv/.build
+web/node_modules/.package-lock.json: web/package.json web/package-lock.json | .venv/.build
 	@echo "Installing the dashboard's packages ..."
 	@$(call quietly,$(NPM) ci)
 	@touch $@
