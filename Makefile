@@ -38,7 +38,7 @@ check-python: .venv/.dev
 	@$(BIN)/ruff format --check $(PYTHON_CODE)
 	@$(BIN)/ruff check $(PYTHON_CODE)
 	@$(BIN)/mypy $(PYTHON_CODE)
-	@$(BIN)/lint-imports
+	@$(BIN)/lint-imports --no-logo
 
 check-web: web/node_modules/.package-lock.json
 	@$(NPM) run lint

@@ -7,9 +7,9 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 
 class AssetsHook(BuildHookInterface[Any]):
-    """Adds the migrations and the dashboard, each only if present: an install before `npm run build` must not fail."""
+    """Adds each folder only if present: an install before the dashboard's build must not fail."""
 
-    def initialize(self, version: str, build_data: dict[str, Any]) -> None:  # noqa: ARG002, D102
+    def initialize(self, version: str, build_data: dict[str, Any]) -> None:  # noqa: ARG002
         for source, name in (("migrations", "migrations"), ("web/dist", "web")):
             folder = Path(self.root, source)
             if folder.is_dir():
