@@ -68,9 +68,7 @@ def check_credentials(email: str, password: str) -> None:
     """
     faults: list[FieldError] = []
     if len(email.strip()) > MAX_EMAIL_CHARS or not _EMAIL.fullmatch(email.strip()):
-        faults.append(
-            FieldError("email", "must be an email address, like ada@example.com")
-        )
+        faults.append(FieldError("email", "must be an email address, like ada@example.com"))
     if not MIN_PASSWORD_BYTES <= len(password.encode()) <= MAX_PASSWORD_BYTES:
         faults.append(
             FieldError(

@@ -46,9 +46,7 @@ class ValidationError(WindlassError):
     def of(cls, *errors: FieldError) -> ValidationError:
         """Name the first fault in the message and all of them in the details."""
         first = errors[0]
-        where = (
-            first.field if first.index is None else f"jobs[{first.index}].{first.field}"
-        )
+        where = first.field if first.index is None else f"jobs[{first.index}].{first.field}"
         return cls(f"{where} {first.message}", details=errors)
 
 

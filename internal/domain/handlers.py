@@ -52,7 +52,7 @@ class Retry(Exception):
 
     def __init__(
         self, reason: str = "retry asked for", *, after: str | timedelta | None = None
-    ):
+    ) -> None:
         super().__init__(reason)
         self.after = parse_duration(after) if isinstance(after, str) else after
 
@@ -64,7 +64,7 @@ class Fail(Exception):
 class Snooze(Exception):
     """Run again after `for_`, without counting this attempt."""
 
-    def __init__(self, for_: str | timedelta):
+    def __init__(self, for_: str | timedelta) -> None:
         self.for_ = parse_duration(for_) if isinstance(for_, str) else for_
         super().__init__(f"snoozed for {self.for_}")
 
@@ -87,13 +87,14 @@ class Handler(msgspec.Struct, frozen=True):
 
 
 def handler(
-    type: str,
+    type_: str,
+    /,
     *,
     timeout: str | None = None,
     max_attempts: int | None = None,
     pool: str = DEFAULT_POOL,
 ) -> Callable[[Callable[[Any, JobContext], Any]], Handler]:
-    """Declare the function below as what runs jobs of `type`.
+    """Declare the function below as what runs jobs of this type.
 
     The type of its first parameter, a msgspec struct or a dict, validates payloads when they are
     submitted and documents itself in `GET /v1/job-types`.
@@ -105,14 +106,12 @@ def handler(
 
     def declare(function: Callable[[Any, JobContext], Any]) -> Handler:
         return Handler(
-            type=type,
+            type=type_,
             function=function,
             input_type=_input_type(function),
             description=inspect.getdoc(function) or "",
             pool=pool,
-            timeout_ms=None
-            if timeout is None
-            else milliseconds(parse_duration(timeout)),
+            timeout_ms=None if timeout is None else milliseconds(parse_duration(timeout)),
             max_attempts=max_attempts,
         )
 
@@ -132,9 +131,7 @@ class Handlers(Mapping[str, Handler]):
         self._by_type: dict[str, Handler] = {}
         for each in declared:
             if each.type in self._by_type:
-                raise ValueError(
-                    f"two handlers are declared for the type {each.type!r}"
-                )
+                raise ValueError(f"two handlers are declared for the type {each.type!r}")
             self._by_type[each.type] = each
 
     def __getitem__(self, type_: str) -> Handler:

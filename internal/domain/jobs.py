@@ -142,7 +142,7 @@ class Settlement(msgspec.Struct, frozen=True):
     delay: timedelta = timedelta(0)
 
 
-def settle(
+def settle(  # noqa: PLR0913 - keywords that read as a sentence, each a rule of its own
     outcome: Outcome,
     *,
     attempts: int,
@@ -187,9 +187,7 @@ def cancel(status: Status) -> Status:
         InvalidStateError: when the job has finished.
     """
     if status in FINISHED:
-        raise InvalidStateError(
-            f"the job has finished ({status}): there is nothing to cancel"
-        )
+        raise InvalidStateError(f"the job has finished ({status}): there is nothing to cancel")
     return Status.RUNNING if status is Status.RUNNING else Status.CANCELED
 
 

@@ -32,9 +32,7 @@ Tag = Annotated[str, Meta(min_length=1, max_length=50, pattern=_PRINTABLE)]
 Payload = Annotated[Raw, Meta(extra_json_schema={"type": "object"})]
 
 
-class BackoffRequest(
-    msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True
-):
+class BackoffRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """A job's own retry delays; what is left out comes from the installation's settings."""
 
     strategy: Strategy | None = None
@@ -139,9 +137,7 @@ def request_hash(request: Submission) -> bytes:
     The order of the request's fields and white space do not count. The key itself is left out.
     """
     bare = msgspec.structs.replace(request, idempotency_key=None)
-    return hashlib.sha256(
-        msgspec.json.format(msgspec.json.encode(bare), indent=-1)
-    ).digest()
+    return hashlib.sha256(msgspec.json.format(msgspec.json.encode(bare), indent=-1)).digest()
 
 
 def _payload(request: Submission, limit: int, index: int | None) -> str:
@@ -150,16 +146,12 @@ def _payload(request: Submission, limit: int, index: int | None) -> str:
     raw = bytes(request.payload)
     if len(raw) > limit:
         message = f"payload is {len(raw):,} bytes; at most {limit:,} are allowed"
-        raise PayloadTooLargeError(
-            message, details=(FieldError("payload", message, index),)
-        )
+        raise PayloadTooLargeError(message, details=(FieldError("payload", message, index),))
     try:
         whole = msgspec.json.decode(raw)
         text = raw.decode()
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        fault = FieldError(
-            "payload", f"is not JSON that handlers can read: {error}", index
-        )
+        fault = FieldError("payload", f"is not JSON that handlers can read: {error}", index)
         raise ValidationError.of(fault) from error
     if not isinstance(whole, dict):
         raise ValidationError.of(FieldError("payload", "must be a JSON object", index))
@@ -172,9 +164,7 @@ def _time_faults(request: Submission, index: int | None) -> list[FieldError]:
     return []
 
 
-def _input_faults(
-    payload: str, input_type: object, index: int | None
-) -> list[FieldError]:
+def _input_faults(payload: str, input_type: object, index: int | None) -> list[FieldError]:
     try:
         msgspec.json.decode(payload, type=input_type)
     except msgspec.ValidationError as error:

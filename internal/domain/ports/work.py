@@ -58,9 +58,7 @@ class Beat(msgspec.Struct, frozen=True):
 class Claims(Protocol):
     """Taking jobs out of the queue."""
 
-    async def claim(
-        self, worker_id: str, routes: Sequence[str], limit: int
-    ) -> list[ClaimedJob]:
+    async def claim(self, worker_id: str, routes: Sequence[str], limit: int) -> list[ClaimedJob]:
         """Lease up to `limit` queued jobs of these routes to a live worker, one round trip.
 
         Two callers never get the same job: rows that another claim holds are skipped. The lease

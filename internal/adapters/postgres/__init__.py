@@ -1,0 +1,1 @@
+"""Everything that is kept, in PostgreSQL 15 or newer."""

@@ -1,0 +1,134 @@
+"""The two ways to the database: SQLAlchemy for ordinary statements, asyncpg for the hot ones."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import Final, TypeAlias
+
+import asyncpg
+import msgspec
+from asyncpg.pool import PoolConnectionProxy
+from sqlalchemy import URL, make_url
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from internal.domain.errors import UnavailableError
+
+STATEMENT_TIMEOUT: Final = timedelta(seconds=15)
+CONNECT_TIMEOUT_S: Final = 5.0
+RETRY_AFTER_S: Final = 2
+
+# What a broken or restarting server looks like, as opposed to a statement that it refused.
+GONE: Final = (
+    OSError,
+    TimeoutError,
+    asyncpg.InterfaceError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.TooManyConnectionsError,
+    asyncpg.QueryCanceledError,
+    asyncpg.ReadOnlySQLTransactionError,
+)
+
+# A pooled connection; asyncpg's own type differs by whether it is pooled.
+Hot: TypeAlias = "PoolConnectionProxy[asyncpg.Record]"
+
+
+class Database(msgspec.Struct, frozen=True):
+    """Both pools of one process; at most `size` connections each."""
+
+    engine: AsyncEngine
+    pool: asyncpg.Pool
+
+    @asynccontextmanager
+    async def begin(self) -> AsyncIterator[AsyncConnection]:
+        """One transaction through SQLAlchemy.
+
+        Raises:
+            UnavailableError: when the database cannot be reached or does not answer in time.
+        """
+        try:
+            async with self.engine.begin() as connection:
+                yield connection
+        except (OperationalError, InterfaceError, DBAPIError) as error:
+            if isinstance(error.orig, GONE) or is_gone(error.orig):
+                raise unavailable(error) from error
+            raise
+        except GONE as error:
+            raise unavailable(error) from error
+
+    @asynccontextmanager
+    async def hot(self) -> AsyncIterator[Hot]:
+        """A bare connection in autocommit, for the statements that have a `.sql` file.
+
+        Raises:
+            UnavailableError: as `begin`.
+        """
+        try:
+            async with self.pool.acquire(timeout=CONNECT_TIMEOUT_S) as connection:
+                yield connection
+        except GONE as error:
+            raise unavailable(error) from error
+
+    async def close(self) -> None:
+        """Close both pools; connections in use are given five seconds."""
+        await self.engine.dispose()
+        try:
+            await asyncio.wait_for(self.pool.close(), timeout=5)
+        except TimeoutError:
+            self.pool.terminate()
+
+
+def is_gone(error: BaseException | None) -> bool:
+    """Whether an error of SQLAlchemy's asyncpg dialect wraps a lost connection."""
+    return error is not None and isinstance(error.__cause__, GONE)
+
+
+def unavailable(error: BaseException) -> UnavailableError:
+    """The refusal that a client sees while the database is away."""
+    refusal = UnavailableError(retry_after=RETRY_AFTER_S)
+    refusal.__cause__ = error
+    return refusal
+
+
+def sqlalchemy_url(dsn: str) -> URL:
+    """The DSN for SQLAlchemy with the asyncpg driver."""
+    return make_url(dsn).set(drivername="postgresql+asyncpg")
+
+
+async def open_database(dsn: str, *, name: str, size: int) -> Database:
+    """Open both pools; the server need not be there yet.
+
+    Args:
+        dsn: `postgresql://user:password@host:port/database`, or with `?host=/socket/folder`.
+        name: shown as application_name in pg_stat_activity.
+        size: connections of each pool at most.
+    """
+    settings = {
+        "application_name": name,
+        "statement_timeout": str(STATEMENT_TIMEOUT // timedelta(milliseconds=1)),
+        "idle_in_transaction_session_timeout": "30000",
+        "jit": "off",
+        "timezone": "UTC",
+    }
+    engine = create_async_engine(
+        sqlalchemy_url(dsn),
+        pool_size=size,
+        max_overflow=0,
+        pool_timeout=CONNECT_TIMEOUT_S,
+        connect_args={"server_settings": settings, "timeout": CONNECT_TIMEOUT_S},
+    )
+    pool = asyncpg.create_pool(
+        dsn,
+        min_size=0,
+        max_size=size,
+        timeout=CONNECT_TIMEOUT_S,
+        server_settings=settings,
+    )
+    await pool
+    return Database(engine=engine, pool=pool)

@@ -1,0 +1,309 @@
+"""The tables as SQLAlchemy Core knows them; a test holds them against the migrations."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sqlalchemy import (
+    ARRAY,
+    JSON,
+    REAL,
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    Double,
+    ForeignKey,
+    Identity,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    PrimaryKeyConstraint,
+    SmallInteger,
+    Table,
+    Text,
+    UniqueConstraint,
+    Uuid,
+    desc,
+    func,
+    text,
+)
+from sqlalchemy.dialects.postgresql import TIMESTAMP
+
+metadata: Final = MetaData()
+
+Moment: Final = TIMESTAMP(timezone=True)
+NOW: Final = func.now()
+
+
+def _user(*, primary_key: bool = False) -> Column[object]:
+    owner = ForeignKey("account.id", ondelete="CASCADE")
+    return Column("user_id", Uuid, owner, primary_key=primary_key, nullable=False)
+
+
+def _place() -> list[Column[object]]:
+    return [
+        Column("job_id", Uuid, nullable=False),
+        Column("user_id", Uuid, nullable=False),
+        Column("flow_id", Integer, nullable=False),
+        Column("priority", SmallInteger, nullable=False),
+        Column("attempts", SmallInteger, nullable=False),
+        Column("number", SmallInteger, nullable=False),
+        Column("max_attempts", SmallInteger, nullable=False),
+        Column("version", Integer, nullable=False),
+        Column("run_at", Moment, nullable=False),
+        Column("since", Moment, nullable=False, server_default=NOW),
+    ]
+
+
+def _counts(kind: type[Integer]) -> list[Column[object]]:
+    names = (
+        "blocked",
+        "scheduled",
+        "queued",
+        "running",
+        "succeeded",
+        "failed",
+        "canceled",
+    )
+    return [Column(name, kind, nullable=False, server_default=text("0")) for name in names]
+
+
+def _by_user_and_job() -> PrimaryKeyConstraint:
+    return PrimaryKeyConstraint("user_id", "job_id")
+
+
+account = Table(
+    "account",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("email", Text, nullable=False),
+    Column("email_key", Text, nullable=False),
+    Column("password_hash", Text, nullable=False),
+    Column("role", Text, nullable=False, server_default="user"),
+    Column("created_at", Moment, nullable=False, server_default=NOW),
+    UniqueConstraint("email_key", name="account_email"),
+    CheckConstraint("role in ('user', 'admin')", name="account_role"),
+)
+
+session = Table(
+    "session",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    _user(),
+    Column("generation", Integer, nullable=False, server_default=text("1")),
+    Column("rotated_at", Moment, nullable=False, server_default=NOW),
+    Column("expires_at", Moment, nullable=False),
+    Column("ended_at", Moment),
+    Column("created_at", Moment, nullable=False, server_default=NOW),
+    Index("session_by_user", "user_id"),
+    Index("session_by_expiry", "expires_at"),
+)
+
+ticket = Table(
+    "ticket",
+    metadata,
+    Column("hash", LargeBinary, primary_key=True),
+    _user(),
+    Column("session_id", Uuid, ForeignKey("session.id", ondelete="CASCADE"), nullable=False),
+    Column("token_expires_at", Moment, nullable=False),
+    Column("expires_at", Moment, nullable=False),
+)
+
+login_failure = Table(
+    "login_failure",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("email_key", Text, nullable=False),
+    Column("address", Text, nullable=False),
+    Column("at", Moment, nullable=False, server_default=func.clock_timestamp()),
+    Index("login_failure_by_source", "email_key", "address", "at"),
+    Index("login_failure_by_time", "at"),
+)
+
+tenant = Table(
+    "tenant",
+    metadata,
+    _user(primary_key=True),
+    Column("virtual_time", Double, nullable=False, server_default=text("0")),
+    Column("weight", Double, nullable=False, server_default=text("1")),
+    CheckConstraint("weight > 0", name="tenant_weight"),
+)
+
+flow = Table(
+    "flow",
+    metadata,
+    Column("id", Integer, Identity(always=True), primary_key=True),
+    _user(),
+    Column("queue", Text, nullable=False),
+    Column("route", Text, nullable=False),
+    UniqueConstraint("user_id", "queue", "route", name="flow_name"),
+    Index("flow_by_route", "route"),
+)
+
+job = Table(
+    "job",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("user_id", Uuid, nullable=False),
+    Column("type", Text, nullable=False),
+    Column("queue", Text, nullable=False),
+    Column("route", Text, nullable=False),
+    Column("priority", SmallInteger, nullable=False),
+    Column("payload", JSON, nullable=False),
+    Column("max_attempts", SmallInteger, nullable=False),
+    Column("backoff_strategy", Text, nullable=False),
+    Column("backoff_base_ms", BigInteger, nullable=False),
+    Column("backoff_max_ms", BigInteger, nullable=False),
+    Column("backoff_jitter", Double, nullable=False),
+    Column("timeout_ms", Integer, nullable=False),
+    Column("idempotency_key", Text),
+    Column("tags", ARRAY(Text), nullable=False),
+    Column("batch_id", Uuid),
+    Column("created_at", Moment, nullable=False, server_default=NOW),
+    Index("job_by_user", "user_id", desc("id")),
+    CheckConstraint("priority between 0 and 2", name="job_priority"),
+    postgresql_partition_by="RANGE (id)",
+)
+
+idempotency = Table(
+    "idempotency",
+    metadata,
+    Column("user_id", Uuid, primary_key=True),
+    Column("key", Text, primary_key=True),
+    Column("request_hash", LargeBinary, nullable=False),
+    Column("job_id", Uuid, nullable=False),
+)
+
+blocked = Table("blocked", metadata, *_place(), _by_user_and_job())
+
+scheduled = Table(
+    "scheduled",
+    metadata,
+    *_place(),
+    _by_user_and_job(),
+    Index("scheduled_by_time", "run_at"),
+)
+
+ready = Table(
+    "ready",
+    metadata,
+    *_place(),
+    Column("rank", Moment, nullable=False),
+    _by_user_and_job(),
+    Index("ready_by_rank", "flow_id", "rank", "job_id"),
+)
+
+lease = Table(
+    "lease",
+    metadata,
+    *_place(),
+    Column("token", BigInteger, nullable=False),
+    Column("worker_id", Text, nullable=False),
+    Column("cancel_requested_at", Moment),
+    Column("progress", REAL),
+    _by_user_and_job(),
+    UniqueConstraint("job_id", name="lease_job"),
+    CheckConstraint("attempts < max_attempts", name="lease_attempts"),
+    Index("lease_by_worker", "worker_id"),
+)
+
+finished = Table(
+    "finished",
+    metadata,
+    *_place(),
+    Column("status", SmallInteger, nullable=False),
+    Column("cancel_requested_at", Moment),
+    PrimaryKeyConstraint("job_id"),
+    Index("finished_by_status", "user_id", "status", desc("job_id")),
+    CheckConstraint("status between 4 and 6", name="finished_status"),
+    CheckConstraint("attempts <= max_attempts", name="finished_attempts"),
+    postgresql_partition_by="RANGE (job_id)",
+)
+
+attempt = Table(
+    "attempt",
+    metadata,
+    Column("job_id", Uuid, primary_key=True),
+    Column("number", SmallInteger, primary_key=True),
+    Column("user_id", Uuid, nullable=False),
+    Column("status", SmallInteger, nullable=False),
+    Column("worker_id", Text, nullable=False),
+    Column("error", Text),
+    Column("result", JSON),
+    Column("progress", REAL),
+    Column("started_at", Moment, nullable=False),
+    Column("finished_at", Moment, nullable=False),
+    CheckConstraint("status between 1 and 6", name="attempt_status"),
+    postgresql_partition_by="RANGE (job_id)",
+)
+
+worker = Table(
+    "worker",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("slots", Integer, nullable=False),
+    Column("started_at", Moment, nullable=False, server_default=NOW),
+    Column("expires_at", Moment, nullable=False),
+)
+
+counter = Table(
+    "counter",
+    metadata,
+    Column("flow_id", Integer, ForeignKey("flow.id", ondelete="CASCADE"), primary_key=True),
+    Column("user_id", Uuid, nullable=False),
+    *_counts(BigInteger),
+    Index("counter_by_user", "user_id"),
+)
+
+counter_delta = Table(
+    "counter_delta",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("flow_id", Integer, nullable=False),
+    Column("user_id", Uuid, nullable=False),
+    Column("at", Moment, nullable=False, server_default=NOW),
+    *_counts(Integer),
+    Column("waits", ARRAY(SmallInteger)),
+    Index("counter_delta_by_user", "user_id"),
+)
+
+minute = Table(
+    "minute",
+    metadata,
+    Column("user_id", Uuid, primary_key=True),
+    Column("at", Moment, primary_key=True),
+    Column("succeeded", Integer, nullable=False),
+    Column("failed", Integer, nullable=False),
+)
+
+minute_wait = Table(
+    "minute_wait",
+    metadata,
+    Column("user_id", Uuid, primary_key=True),
+    Column("at", Moment, primary_key=True),
+    Column("bucket", SmallInteger, primary_key=True, autoincrement=False),
+    Column("jobs", Integer, nullable=False),
+)
+
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("user_id", Uuid, nullable=False),
+    Column("job_ids", ARRAY(Uuid), nullable=False, server_default=text("'{}'")),
+    Column("ended_session", Uuid),
+    Column("resync", Boolean, nullable=False, server_default=text("false")),
+)
+
+feed = Table(
+    "feed",
+    metadata,
+    Column("position", BigInteger, Identity(always=True), primary_key=True),
+    Column("user_id", Uuid, nullable=False),
+    Column("job_ids", ARRAY(Uuid), nullable=False),
+    Column("ended_session", Uuid),
+    Column("resync", Boolean, nullable=False),
+    Column("at", Moment, nullable=False, server_default=NOW),
+)
