@@ -5,18 +5,16 @@ from __future__ import annotations
 import itertools
 import shutil
 import tempfile
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import asyncpg
 import pytest
 
 from internal.adapters.embedded import EmbeddedServer
-from tests.support.template import migrate
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+from internal.bootstrap.migrations import migrate_up
 
 EMBEDDED: Final = "embedded"
 DEBIAN_15: Final = "15"
@@ -27,7 +25,9 @@ _FAST: Final = {"fsync": "off", "synchronous_commit": "off", "full_page_writes":
 _TEMPLATE: Final = "migrated"
 
 # For tests whose SQL must hold on the oldest supported server too; the others run on one.
-on_every_postgres = pytest.mark.parametrize("postgres_version", [EMBEDDED, DEBIAN_15], indirect=True)
+on_every_postgres = pytest.mark.parametrize(
+    "postgres_version", [EMBEDDED, DEBIAN_15], indirect=True
+)
 
 
 class Server:
@@ -61,7 +61,7 @@ class Server:
     async def _ensure_template(self) -> None:
         if not self._has_template:
             await self._execute(f"CREATE DATABASE {_TEMPLATE}")
-            await migrate(self._url(_TEMPLATE))
+            await migrate_up(self._url(_TEMPLATE))
             self._has_template = True
 
     def _url(self, database: str) -> str:

@@ -9,13 +9,11 @@ import shutil
 import stat
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from internal.adapters.embedded.errors import EmbeddedError
-
-if TYPE_CHECKING:
-    from internal.adapters.embedded.programs import Programs
-    from internal.adapters.embedded.system_user import SystemUser
+from internal.adapters.embedded.programs import Programs
+from internal.adapters.embedded.system_user import SystemUser
 
 PORT: Final = 5432
 ROLE: Final = "windlass"

@@ -6,15 +6,13 @@ import importlib.util
 import os
 import subprocess
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, Any
 
 import msgspec
 import psutil
 
 from internal.adapters.embedded.errors import EmbeddedError
-
-if TYPE_CHECKING:
-    from internal.adapters.embedded.system_user import SystemUser
+from internal.adapters.embedded.system_user import SystemUser
 
 
 def packaged_binaries() -> Path:

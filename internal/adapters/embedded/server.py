@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import logging
 import signal
-from typing import IO, TYPE_CHECKING, Final
+from collections.abc import Mapping
+from pathlib import Path
+from typing import IO, Final
 from urllib.parse import quote
 
 import psutil
@@ -13,10 +15,6 @@ from internal.adapters.embedded.patience import Patience
 from internal.adapters.embedded.postmaster import postmaster, processes, read_pid_file, works_in
 from internal.adapters.embedded.programs import Programs, packaged_binaries
 from internal.adapters.embedded.system_user import make_readable, open_up, server_user
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
 
 DATABASE: Final = "windlass"
 
