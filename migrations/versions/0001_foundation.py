@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from alembic import op
 
 revision = "0001"
@@ -294,10 +296,17 @@ TABLES = (
 
 def upgrade() -> None:
     for part in (ACCOUNTS, JOBS, STATE, PARTITIONS, COUNTERS, FEED):
-        op.execute(part)
+        _execute(part)
 
 
 def downgrade() -> None:
     op.execute("drop view job_state")
     op.execute(f"drop table {TABLES}")
     op.execute("drop function make_partitions, day_floor")
+
+
+def _execute(script: str) -> None:
+    """Run many statements, which the protocol behind `op.execute` does not take at once."""
+    op.execute("select 1")  # SQLAlchemy begins its transaction with the first statement it sees
+    connection: Any = op.get_bind().connection.dbapi_connection
+    connection.run_async(lambda driver: driver.execute(script))

@@ -1,0 +1,199 @@
+from __future__ import annotations
+
+import logging
+import signal
+from collections.abc import Mapping
+from pathlib import Path
+from typing import IO, Final
+from urllib.parse import quote
+
+import psutil
+
+from internal.adapters.embedded.cluster import PORT, ROLE, ensure_cluster, socket_folder
+from internal.adapters.embedded.errors import EmbeddedError
+from internal.adapters.embedded.patience import Patience
+from internal.adapters.embedded.postmaster import postmaster, processes, read_pid_file, works_in
+from internal.adapters.embedded.programs import Programs, packaged_binaries
+from internal.adapters.embedded.system_user import make_readable, open_up, server_user
+
+DATABASE: Final = "windlass"
+
+# psql's \gexec runs the statement that the query gives, if any.
+_CREATE_DATABASE: Final = """
+SELECT 'CREATE DATABASE windlass'
+WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = 'windlass') \\gexec
+"""
+
+# Durability is left as PostgreSQL has it: an acknowledged job survives a crash.
+_OPTIONS: Final = {
+    "listen_addresses": "",
+    "port": str(PORT),
+    "unix_socket_permissions": "0700",
+    "max_connections": "200",
+    "shared_buffers": "256MB",
+    "max_wal_size": "2GB",
+    "jit": "off",
+    "timezone": "UTC",
+    "log_timezone": "UTC",
+}
+_LEFTOVERS_PATIENCE_S: Final = 120.0
+# A fast stop writes a checkpoint; an immediate one leaves a recovery to the next start.
+_STOPS: Final = ((signal.SIGINT, 60), (signal.SIGQUIT, 10), (signal.SIGKILL, 10))
+
+_log = logging.getLogger(__name__)
+
+
+def running_dsn(data_dir: Path) -> str | None:
+    """Where the server of a data directory answers; None while none is ready."""
+    cluster = _cluster(data_dir)
+    pid_file = read_pid_file(cluster)
+    if pid_file is None or pid_file.status != "ready" or postmaster(cluster) is None:
+        return None
+    return _dsn(pid_file.socket_folder)
+
+
+class EmbeddedServer:
+    """The PostgreSQL server of one data directory; whoever starts it holds `data_directory`.
+
+    It outlives us when we are killed; the next start adopts it.
+    """
+
+    def __init__(
+        self,
+        data_dir: Path,
+        *,
+        binaries: Path | None = None,
+        options: Mapping[str, str] | None = None,
+    ) -> None:
+        """`options` are server settings beyond ours; tests switch `fsync` off."""
+        self._data_dir = data_dir
+        self._cluster = _cluster(data_dir)
+        self._log = self._cluster.with_suffix(".log")
+        self._binaries = binaries
+        self._options = _OPTIONS | dict(options or {})
+        self._process: psutil.Process | None = None
+
+    def start(self) -> str:
+        """Start or adopt the server, wait until it answers, and return its DSN.
+
+        A recovery after a crash is waited for however long it takes, with a log line now and then.
+
+        Raises:
+            EmbeddedError: saying why it cannot run.
+        """
+        try:
+            programs = self._programs()
+            self._process = self._adopt() or self._launch(programs)
+            self._wait_until_ready(self._process)
+            return self._database(programs)
+        except OSError as error:
+            raise EmbeddedError(
+                f"cannot run PostgreSQL in {self._data_dir}: {error.strerror} ({error.filename})"
+            ) from error
+
+    def stop(self) -> None:
+        """Stop the server, without its clients' consent; does nothing where it does not run."""
+        if self._process is None:
+            return
+        for number, patience in _STOPS:
+            try:
+                self._process.send_signal(number)
+                self._process.wait(patience)
+                break
+            except psutil.NoSuchProcess:
+                break
+            except psutil.TimeoutExpired:
+                _log.warning("PostgreSQL did not stop within %d s of %s", patience, number.name)
+        self._process = None
+
+    def _programs(self) -> Programs:
+        binaries = self._binaries or packaged_binaries()
+        programs = Programs(binaries, server_user())
+        if programs.user is not None:
+            make_readable(binaries.parent)
+            open_up(binaries, programs.user)
+            open_up(self._cluster, programs.user)
+        durable = self._options.get("fsync") != "off"
+        ensure_cluster(self._cluster, programs, durable=durable)
+        return programs
+
+    def _adopt(self) -> psutil.Process | None:
+        """The server that is still there, or None once the last process of an earlier one ended."""
+        patience = Patience("PostgreSQL of an earlier run is still ending")
+        while left := processes(self._cluster):
+            running = postmaster(self._cluster)
+            if running is not None and not self._is_stopping():
+                _log.info("PostgreSQL is still running from before (pid %d): using it", running.pid)
+                return running
+            if patience.seconds > _LEFTOVERS_PATIENCE_S:
+                pids = ", ".join(str(process.pid) for process in left)
+                raise EmbeddedError(
+                    f"PostgreSQL processes of an earlier run do not end: end {pids}"
+                )
+            patience.wait()
+        (self._cluster / "postmaster.pid").unlink(missing_ok=True)
+        return None
+
+    def _is_stopping(self) -> bool:
+        pid_file = read_pid_file(self._cluster)
+        return pid_file is not None and pid_file.status == "stopping"
+
+    def _launch(self, programs: Programs) -> psutil.Process:
+        folder = socket_folder(self._cluster, programs.user)
+        options = {**self._options, "unix_socket_directories": str(folder)}
+        arguments = [f"--{name}={value}" for name, value in options.items()]
+        with self._fresh_log() as output:
+            return programs.spawn(
+                "postgres",
+                "-D",
+                str(self._cluster),
+                *arguments,
+                folder=self._cluster,
+                output=output,
+            )
+
+    def _wait_until_ready(self, process: psutil.Process) -> None:
+        patience = Patience("PostgreSQL is still recovering from an unclean stop")
+        while True:
+            pid_file = read_pid_file(self._cluster)
+            if pid_file is not None and (pid_file.pid, pid_file.status) == (process.pid, "ready"):
+                return
+            if not works_in(process, self._cluster):
+                raise EmbeddedError(f"PostgreSQL did not start: {self._last_words()}")
+            patience.wait()
+
+    def _database(self, programs: Programs) -> str:
+        pid_file = read_pid_file(self._cluster)
+        if pid_file is None:
+            raise EmbeddedError(f"PostgreSQL stopped again: {self._last_words()}")
+        programs.run(
+            "psql",
+            "--no-psqlrc",
+            "--quiet",
+            f"--host={pid_file.socket_folder}",
+            f"--port={PORT}",
+            f"--username={ROLE}",
+            "--dbname=postgres",
+            text=_CREATE_DATABASE,
+        )
+        return _dsn(pid_file.socket_folder)
+
+    def _fresh_log(self) -> IO[bytes]:
+        """The log of this start; the one before it is kept, as it may tell of a crash."""
+        if self._log.exists():
+            self._log.replace(self._log.with_suffix(".log.1"))
+        self._log.touch(mode=0o600)
+        return self._log.open("wb")
+
+    def _last_words(self) -> str:
+        lines = self._log.read_text(errors="replace").splitlines()
+        fatal = [line for line in lines if "FATAL" in line or "PANIC" in line]
+        return f"{(fatal or lines or ['it said nothing'])[-1]} (more in {self._log})"
+
+
+def _cluster(data_dir: Path) -> Path:
+    return data_dir.resolve() / "postgres"
+
+
+def _dsn(socket: str) -> str:
+    return f"postgresql://{ROLE}@/{DATABASE}?host={quote(socket)}&port={PORT}"

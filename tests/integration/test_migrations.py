@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+import asyncio
+
+import asyncpg
+import pytest
+
+from internal.bootstrap.errors import StartError
+from internal.bootstrap.migrations import migrate_down, migrate_up, require_newest, versions
+from tests.support.postgres import on_every_postgres
+
+
+@on_every_postgres
+async def test_the_migrations_go_up_down_and_up_again(database_url: str) -> None:
+    await migrate_down(database_url, "base")
+    assert (await versions(database_url)).database is None
+
+    await migrate_up(database_url)
+
+    found = await versions(database_url)
+    assert found.database == found.newest
+
+
+async def test_of_two_migrations_at_once_one_waits_for_the_other(database_url: str) -> None:
+    await migrate_down(database_url, "base")
+
+    before = await asyncio.gather(*(migrate_up(database_url) for _ in range(3)))
+
+    assert sorted(each.database is None for each in before) == [False, False, True]
+
+
+async def test_a_database_of_a_newer_windlass_is_refused(database_url: str) -> None:
+    await _execute(database_url, "UPDATE alembic_version SET version_num = 'from_the_future'")
+
+    with pytest.raises(StartError, match="from_the_future, which this Windlass does not know"):
+        await migrate_up(database_url)
+    with pytest.raises(StartError, match="a newer Windlass made it"):
+        await require_newest(database_url)
+    assert (await versions(database_url)).database == "from_the_future"
+
+
+async def test_a_database_that_was_not_migrated_is_refused(database_url: str) -> None:
+    await migrate_down(database_url, "base")
+
+    with pytest.raises(StartError, match="run 'windlass migrate up'"):
+        await require_newest(database_url)
+
+
+async def _execute(url: str, statement: str) -> None:
+    connection = await asyncpg.connect(url)
+    try:
+        await connection.execute(statement)
+    finally:
+        await connection.close()
