@@ -49,8 +49,16 @@ class JobReads(Protocol):
     async def attempts(self, actor: Actor, job_id: UUID) -> list[Attempt] | None:
         """Every start, the oldest first, a running one included."""
 
+
+class JobLists(Protocol):
+    """Pages of one's own jobs."""
+
     async def page(self, actor: Actor, where: JobFilter, page: Page) -> JobPage:
         """One page of summaries, the newest submission first."""
+
+
+class Statistics(Protocol):
+    """Numbers about one's own jobs."""
 
     async def stats(self, actor: Actor) -> Stats:
         """Counts from the counters, never from counting rows."""

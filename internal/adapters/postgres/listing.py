@@ -1,0 +1,160 @@
+"""Lists of one user's jobs, a page at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import (
+    ColumnElement,
+    Select,
+    and_,
+    any_,
+    exists,
+    literal,
+    or_,
+    select,
+    union_all,
+)
+
+from internal.adapters.postgres import schema
+from internal.adapters.postgres.codes import PRIORITIES, PRIORITY_CODE, STATUS_CODE, STATUSES
+from internal.adapters.postgres.database import Database, Row
+from internal.adapters.postgres.statements import statement
+from internal.domain.accounts import Actor
+from internal.domain.jobs import FINISHED, JobSummary, Status
+from internal.domain.listing import JobFilter, JobPage, Page
+
+UNFINISHED_TABLES = {
+    Status.BLOCKED: schema.blocked,
+    Status.SCHEDULED: schema.scheduled,
+    Status.QUEUED: schema.ready,
+    Status.RUNNING: schema.lease,
+}
+
+
+class PostgresListing:
+    """Two statements a page: which jobs, then what to show of them."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def page(self, actor: Actor, where: JobFilter, page: Page) -> JobPage:
+        async with self._database.begin() as connection:
+            ids = list((await connection.execute(page_ids(actor.user_id, where, page))).scalars())
+        shown = ids[: page.limit]
+        found = await self.summaries([actor.user_id], shown)
+        more = len(ids) > page.limit
+        return JobPage(found.get(actor.user_id, []), shown[-1] if more else None)
+
+    async def summaries(
+        self, owners: Sequence[UUID], job_ids: Sequence[UUID]
+    ) -> dict[UUID, list[JobSummary]]:
+        if not job_ids:
+            return {}
+        async with self._database.hot() as connection:
+            rows = await connection.fetch(statement("summaries"), list(owners), list(job_ids))
+        found: dict[UUID, list[JobSummary]] = {}
+        for row in rows:
+            found.setdefault(row["user_id"], []).append(_summary(row))
+        return found
+
+
+def page_ids(user_id: UUID, where: JobFilter, page: Page) -> Select[Any]:
+    """The ids of a page and one more, the newest first.
+
+    Without a status the walk goes down the user's jobs. With statuses it goes down each status'
+    own table, as each of them is sorted by job: a rare status is found at once among many jobs.
+    """
+    statuses = _statuses(where)
+    if statuses is None:
+        jobs = schema.job
+        query = select(jobs.c.id).where(jobs.c.user_id == user_id, *_job_conditions(where))
+        if page.before is not None:
+            query = query.where(jobs.c.id < page.before)
+        return query.order_by(jobs.c.id.desc()).limit(page.limit + 1)
+    parts = [_ids_with_status(user_id, status, where, page) for status in statuses]
+    merged = union_all(*(select(part.subquery().c.id) for part in parts)).subquery()
+    return select(merged.c.id).order_by(merged.c.id.desc()).limit(page.limit + 1)
+
+
+def _statuses(where: JobFilter) -> tuple[Status, ...] | None:
+    if where.finished_after is None and where.finished_before is None:
+        return where.status or None
+    return tuple(each for each in where.status if each in FINISHED) or tuple(sorted(FINISHED))
+
+
+def _ids_with_status(
+    user_id: UUID, status: Status, where: JobFilter, page: Page
+) -> Select[tuple[UUID]]:
+    place = UNFINISHED_TABLES.get(status, schema.finished)
+    jobs = schema.job
+    query = (
+        select(place.c.job_id.label("id"))
+        .join(jobs, jobs.c.id == place.c.job_id)
+        .where(place.c.user_id == user_id, *_job_conditions(where))
+    )
+    if status in FINISHED:
+        query = query.where(place.c.status == STATUS_CODE[status])
+    if where.finished_after is not None:
+        query = query.where(place.c.since >= where.finished_after)
+    if where.finished_before is not None:
+        query = query.where(place.c.since < where.finished_before)
+    if page.before is not None:
+        query = query.where(place.c.job_id < page.before)
+    return query.order_by(place.c.job_id.desc()).limit(page.limit + 1)
+
+
+def _job_conditions(where: JobFilter) -> list[ColumnElement[bool]]:
+    jobs = schema.job.c
+    conditions: list[ColumnElement[bool]] = []
+    if where.queue:
+        conditions.append(jobs.queue.in_(where.queue))
+    if where.type:
+        conditions.append(jobs.type.in_(where.type))
+    if where.priority:
+        conditions.append(jobs.priority.in_([PRIORITY_CODE[each] for each in where.priority]))
+    if where.tag:
+        conditions.append(or_(*(literal(tag) == any_(jobs.tags) for tag in where.tag)))
+    if where.worker:
+        conditions.append(_ran_on(where.worker))
+    if where.created_after is not None:
+        conditions.append(jobs.created_at >= where.created_after)
+    if where.created_before is not None:
+        conditions.append(jobs.created_at < where.created_before)
+    return conditions
+
+
+def _ran_on(workers: Sequence[str]) -> ColumnElement[bool]:
+    job_id = schema.job.c.id
+    ran, runs = schema.attempt.c, schema.lease.c
+    return or_(
+        exists().where(and_(ran.job_id == job_id, ran.worker_id.in_(workers))),
+        exists().where(and_(runs.job_id == job_id, runs.worker_id.in_(workers))),
+    )
+
+
+def _summary(row: Row) -> JobSummary:
+    return JobSummary(
+        id=row["id"],
+        type=row["type"],
+        queue=row["queue"],
+        priority=PRIORITIES[row["priority"]],
+        status=STATUSES[row["status"]],
+        attempts=row["attempts"],
+        max_attempts=row["max_attempts"],
+        run_at=row["run_at"],
+        timeout_ms=row["timeout_ms"],
+        idempotency_key=row["idempotency_key"],
+        tags=tuple(row["tags"]),
+        payload_preview=row["payload_preview"],
+        error_preview=row["error_preview"],
+        progress=row["progress"],
+        cancel_requested_at=row["cancel_requested_at"],
+        version=row["version"],
+        created_at=row["created_at"],
+        updated_at=row["updated_at"],
+        started_at=row["started_at"],
+        finished_at=row["finished_at"],
+    )
