@@ -13,7 +13,8 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 COMPILE = $(BIN)/uv --no-config --quiet pip compile --universal --python-version 3.11 --generate-hashes \
 	--custom-compile-command 'make lock' $(ARGS)
 PYTHON_CODE := $(wildcard internal windlass cmd tests migrations benchmarks hatch_build.py)
-WEB_SOURCES := $(shell find web/src web/public 2>/dev/null) $(wildcard web/index.html web/*.ts web/tsconfig*.json)
+# Folders too, so that a removed file is noticed.
+WEB_SOURCES := $(shell find web -mindepth 1 \( -name node_modules -o -name dist -o -name coverage \) -prune -o -print 2>/dev/null)
 # The scripts in node_modules/.bin look for `node` on the PATH.
 NPM := PATH="$(CURDIR)/$(BIN):$$PATH" npm --prefix web --no-audit --no-fund
 
@@ -101,7 +102,7 @@ browser:
 	@$(call quietly,$(PIP) install --require-hashes -r $<)
 	@touch $@
 
-web/node_modules/.package-lock.json: web/package.json web/package-lock.json .venv/.build
+web/node_modules/.package-lock.json: web/package.json web/package-lock.json | .venv/.build
 	@echo "Installing the dashboard's packages ..."
 	@$(call quietly,$(NPM) ci)
 	@touch $@

@@ -142,7 +142,7 @@ class Settlement(msgspec.Struct, frozen=True):
     delay: timedelta = timedelta(0)
 
 
-def settle(  # noqa: PLR0913 - keywords that read as a sentence, each a rule of its own
+def settle(
     outcome: Outcome,
     *,
     attempts: int,

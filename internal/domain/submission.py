@@ -72,7 +72,10 @@ class JobDefaults(msgspec.Struct, frozen=True):
 
 
 class NewJob(msgspec.Struct, frozen=True):
-    """A checked submission, every default filled in. `run_at` None means at once."""
+    """A checked submission, every default filled in.
+
+    `run_at` None means at once; `index` is the place in its batch, for errors.
+    """
 
     id: UUID
     type: str
@@ -87,6 +90,7 @@ class NewJob(msgspec.Struct, frozen=True):
     run_at: datetime | None
     idempotency_key: str | None
     request_hash: bytes
+    index: int | None = None
 
 
 def accept(
@@ -128,6 +132,7 @@ def accept(
         run_at=request.run_at,
         idempotency_key=request.idempotency_key,
         request_hash=request_hash(request),
+        index=index,
     )
 
 

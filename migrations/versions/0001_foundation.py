@@ -167,6 +167,25 @@ create table worker (
 ) with (fillfactor = 50);
 """
 
+# Every job's place, whichever table it stands in; status is numbered as in finished.
+STATE = """
+create view job_state as
+  select job_id, user_id, 0::smallint as status, attempts, number, max_attempts, version, run_at,
+         since, null::timestamptz as cancel_requested_at, null::real as progress from blocked
+  union all
+  select job_id, user_id, 1::smallint, attempts, number, max_attempts, version, run_at,
+         since, null, null from scheduled
+  union all
+  select job_id, user_id, 2::smallint, attempts, number, max_attempts, version, run_at,
+         since, null, null from ready
+  union all
+  select job_id, user_id, 3::smallint, attempts, number, max_attempts, version, run_at,
+         since, cancel_requested_at, progress from lease
+  union all
+  select job_id, user_id, status, attempts, number, max_attempts, version, run_at,
+         since, cancel_requested_at, null from finished;
+"""
+
 # One partition a day on the day that a UUID v7 carries in its first 48 bits, in milliseconds.
 # Attaching takes a weaker lock than CREATE TABLE ... PARTITION OF, so traffic goes on meanwhile.
 PARTITIONS = """
@@ -276,11 +295,12 @@ TABLES = (
 
 
 def upgrade() -> None:
-    for part in (ACCOUNTS, JOBS, PARTITIONS, COUNTERS, FEED):
+    for part in (ACCOUNTS, JOBS, STATE, PARTITIONS, COUNTERS, FEED):
         _execute(part)
 
 
 def downgrade() -> None:
+    op.execute("drop view job_state")
     op.execute(f"drop table {TABLES}")
     op.execute("drop function make_partitions, day_floor")
 

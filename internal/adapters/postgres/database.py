@@ -18,6 +18,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from internal.domain.errors import UnavailableError
 
 STATEMENT_TIMEOUT: Final = timedelta(seconds=15)
+# For a server that does not even answer that it timed out.
+COMMAND_TIMEOUT_S: Final = 20.0
 CONNECT_TIMEOUT_S: Final = 5.0
 RETRY_AFTER_S: Final = 2
 
@@ -35,6 +37,7 @@ GONE: Final = (
     asyncpg.ReadOnlySQLTransactionError,
 )
 
+Row: TypeAlias = asyncpg.Record
 # A pooled connection; asyncpg's own type differs by whether it is pooled.
 Hot: TypeAlias = "PoolConnectionProxy[asyncpg.Record]"
 
@@ -128,6 +131,7 @@ async def open_database(dsn: str, *, name: str, size: int) -> Database:
         min_size=0,
         max_size=size,
         timeout=CONNECT_TIMEOUT_S,
+        command_timeout=COMMAND_TIMEOUT_S,
         server_settings=settings,
     )
     await pool

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractContextManager
 from enum import StrEnum
 from typing import Protocol
 from uuid import UUID
@@ -57,7 +57,5 @@ class Wakeups(Protocol):
     def send(self, *topics: Topic) -> None:
         """Wake whoever listens, also in this process; many within a few milliseconds become one."""
 
-    def subscribe(
-        self, wake: Callable[[], None], *topics: Topic
-    ) -> AbstractAsyncContextManager[None]:
+    def subscribe(self, wake: Callable[[], None], *topics: Topic) -> AbstractContextManager[None]:
         """Call `wake` on any of these topics while the context is open."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
@@ -21,12 +22,16 @@ class Submitted(msgspec.Struct, frozen=True):
     id: UUID
     status: Status
     deduplicated: bool
+    run_at: datetime
+    created_at: datetime
 
 
 class JobSubmissions(Protocol):
     """Taking jobs in."""
 
-    async def submit(self, actor: Actor, jobs: Sequence[NewJob]) -> list[Submitted]:
+    async def submit(
+        self, actor: Actor, jobs: Sequence[NewJob], batch_id: UUID | None = None
+    ) -> list[Submitted]:
         """Keep all jobs or none, in order; on return they survive a crash.
 
         Raises:

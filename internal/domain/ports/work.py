@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Protocol
 from uuid import UUID
@@ -72,17 +72,20 @@ class Claims(Protocol):
 class Finishes(Protocol):
     """Ending attempts."""
 
-    async def finish(self, worker_id: str, ends: Sequence[Finish]) -> set[UUID]:
+    async def finish(self, ends: Sequence[Finish]) -> set[UUID]:
         """Record the ends whose tokens still hold, in one transaction, and move the jobs on.
 
         An end with an old token changes nothing; so does the same call again. A job whose owner
         asked for a cancel ends as canceled unless it succeeded. Returns the ids recorded.
         """
 
-    async def hand_back(self, worker_id: str, leases: Sequence[Lease]) -> None:
-        """Queue claimed jobs again whose handlers never started: no attempt is counted or kept."""
+    async def hand_back(self, leases: Sequence[tuple[Lease, int]]) -> None:
+        """Queue claimed jobs again whose handlers never started: no attempt is counted or kept.
 
-    async def progress(self, worker_id: str, shares: dict[Lease, float]) -> None:
+        Each lease comes with the job's `attempts` as claimed.
+        """
+
+    async def progress(self, shares: Mapping[Lease, float]) -> None:
         """Keep the newest progress of running jobs."""
 
 

@@ -1,0 +1,52 @@
+"""The feed of changes: an outbox that every statement writes, put in order by one relay."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from internal.adapters.postgres.database import Database
+from internal.adapters.postgres.statements import statement
+from internal.domain.ports.feed import Change, Topic, Wakeups
+
+# Any constant will do, as long as nothing else on this database takes the same advisory lock.
+RELAY_LOCK: Final = 0x57494E44_4C415353
+
+
+class PostgresFeed:
+    """Fits the ports Relay and Feed."""
+
+    def __init__(self, database: Database, wakeups: Wakeups) -> None:
+        self._database = database
+        self._wakeups = wakeups
+
+    async def relay(self, limit: int) -> int | None:
+        async with self._database.hot() as connection:
+            moved: int | None = await connection.fetchval(statement("relay"), limit, RELAY_LOCK)
+        if moved:
+            self._wakeups.send(Topic.FEED)
+        return moved
+
+    async def newest(self) -> int:
+        async with self._database.hot() as connection:
+            return int(await connection.fetchval("select coalesce(max(position), 0) from feed"))
+
+    async def after(self, position: int, limit: int) -> list[Change]:
+        query = """
+            select position, user_id, job_ids, ended_session, resync
+            from feed
+            where position > $1
+            order by position
+            limit $2
+        """
+        async with self._database.hot() as connection:
+            rows = await connection.fetch(query, position, limit)
+        return [
+            Change(
+                position=row["position"],
+                user_id=row["user_id"],
+                job_ids=tuple(row["job_ids"]),
+                ended_session=row["ended_session"],
+                resync=row["resync"],
+            )
+            for row in rows
+        ]

@@ -1,0 +1,11 @@
+-- Renew a worker that has not expired and hear which of its jobs are to stop. $1 worker, $2 ttl.
+with renewed as (
+  update worker
+  set expires_at = now() + $2::interval
+  where id = $1
+    and expires_at > now() -- once expired its leases may be rescued at any moment
+  returning id
+)
+select (select count(*) = 1 from renewed) as alive,
+       array(select job_id from lease where worker_id = $1 and cancel_requested_at is not null)
+         as canceled

@@ -1,0 +1,54 @@
+-- Cancel a waiting job, or ask a running one to stop. $1 user, $2 job.
+-- No row: it has finished, is unknown, or moved while this looked; the caller looks again.
+with from_blocked as (
+  delete from blocked where user_id = $1 and job_id = $2 returning *
+),
+from_scheduled as (
+  delete from scheduled where user_id = $1 and job_id = $2 returning *
+),
+from_ready as (
+  delete from ready where user_id = $1 and job_id = $2 returning *
+),
+taken as (
+  select *, 1 as blocked, 0 as scheduled, 0 as queued from from_blocked
+  union all
+  select *, 0, 1, 0 from from_scheduled
+  union all
+  select job_id, user_id, flow_id, priority, attempts, number, max_attempts, version, run_at,
+         since, 0, 0, 1
+  from from_ready
+),
+done as (
+  insert into finished (job_id, user_id, flow_id, priority, attempts, number, max_attempts,
+                        version, run_at, status)
+  select job_id, user_id, flow_id, priority, attempts, number, max_attempts,
+         version + 1, run_at, 6
+  from taken
+),
+asked as (
+  update lease
+  set cancel_requested_at = now(), version = version + 1
+  where user_id = $1
+    and job_id = $2
+    and cancel_requested_at is null
+  returning user_id, job_id
+),
+counted as (
+  insert into counter_delta (flow_id, user_id, blocked, scheduled, queued, canceled)
+  select flow_id, user_id, -blocked, -scheduled, -queued, 1 from taken
+),
+told as (
+  insert into outbox (user_id, job_ids)
+  select user_id, array[job_id] from taken
+  union all
+  select user_id, array[job_id] from asked
+)
+select 6::smallint as status from taken
+union all
+select 3::smallint from asked
+union all
+select 3::smallint
+from lease
+where user_id = $1
+  and job_id = $2
+  and cancel_requested_at is not null

@@ -1,0 +1,22 @@
+-- One job with its place and its latest recorded attempt. $1 user, $2 job.
+select j.id, j.type, j.queue, j.priority, s.status, s.attempts, s.max_attempts, s.run_at,
+       j.backoff_strategy, j.backoff_base_ms, j.backoff_max_ms, j.backoff_jitter, j.timeout_ms,
+       j.idempotency_key, j.tags, j.payload, j.created_at,
+       case when s.status = 4 then a.result end as result,
+       a.error as last_error,
+       case when s.status = 3 then s.progress when s.status >= 4 then a.progress end as progress,
+       s.cancel_requested_at, s.version,
+       s.since as updated_at,
+       case when s.status = 3 then s.since else a.started_at end as started_at,
+       case when s.status >= 4 then s.since end as finished_at
+from job j
+join job_state s on s.job_id = j.id and s.user_id = j.user_id
+left join lateral (
+  select result, error, progress, started_at
+  from attempt
+  where job_id = j.id
+  order by number desc
+  limit 1
+) a on true
+where j.id = $2
+  and j.user_id = $1

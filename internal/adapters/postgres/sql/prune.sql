@@ -1,0 +1,38 @@
+-- Forget finished jobs whose time is over, with history and keys.
+-- $1 how long succeeded and canceled ones are kept, $2 failed ones, $3 how many at most.
+-- A job's id is older than its end: the bound on it prunes the partitions of younger days.
+with over as (
+  select job_id
+  from finished
+  where job_id < day_floor(((now() - least($1::interval, $2::interval)) at time zone 'UTC')::date + 1)
+    and since < now() - case when status = 5 then $2::interval else $1::interval end
+  limit $3
+  for update skip locked
+),
+taken as (
+  delete from finished
+  where job_id in (select job_id from over)
+  returning job_id, flow_id, user_id, status
+),
+gone as (
+  delete from job
+  where id in (select job_id from taken)
+  returning user_id, idempotency_key
+),
+history as (
+  delete from attempt where job_id in (select job_id from taken)
+),
+free as (
+  delete from idempotency i
+  using gone g
+  where i.user_id = g.user_id
+    and i.key = g.idempotency_key
+),
+counted as (
+  insert into counter_delta (flow_id, user_id, succeeded, failed, canceled)
+  select flow_id, user_id, -count(*) filter (where status = 4),
+         -count(*) filter (where status = 5), -count(*) filter (where status = 6)
+  from taken
+  group by flow_id, user_id
+)
+select count(*) from taken

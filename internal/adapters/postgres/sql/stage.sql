@@ -1,0 +1,33 @@
+-- Queue scheduled jobs whose time has come. $1 how many, $2 aging step.
+with due as (
+  select user_id, job_id
+  from scheduled
+  where run_at <= now()
+  order by run_at
+  limit $1
+  for update skip locked
+),
+taken as (
+  delete from scheduled s
+  using due d
+  where s.user_id = d.user_id
+    and s.job_id = d.job_id
+  returning s.*
+),
+queued as (
+  insert into ready (job_id, user_id, flow_id, priority, attempts, number, max_attempts,
+                     version, run_at, rank)
+  select job_id, user_id, flow_id, priority, attempts, number, max_attempts,
+         version + 1, run_at, run_at + priority * $2::interval
+  from taken
+),
+counted as (
+  insert into counter_delta (flow_id, user_id, scheduled, queued)
+  select flow_id, user_id, -count(*), count(*) from taken group by flow_id, user_id
+),
+told as (
+  insert into outbox (user_id, job_ids)
+  select user_id, array_agg(job_id) from taken group by user_id
+)
+select (select count(*) from taken) as staged,
+       extract(epoch from (select min(run_at) from scheduled where run_at > now()) - now()) as next

@@ -1,0 +1,22 @@
+-- Jobs without their large fields, the newest first. $1 owners, $2 jobs.
+select j.user_id, j.id, j.type, j.queue, j.priority, s.status, s.attempts, s.max_attempts,
+       s.run_at, j.timeout_ms, j.idempotency_key, j.tags, j.created_at,
+       left(j.payload::text, 200) as payload_preview,
+       left(split_part(a.error, e'\n', 1), 200) as error_preview,
+       case when s.status = 3 then s.progress when s.status >= 4 then a.progress end as progress,
+       s.cancel_requested_at, s.version,
+       s.since as updated_at,
+       case when s.status = 3 then s.since else a.started_at end as started_at,
+       case when s.status >= 4 then s.since end as finished_at
+from job j
+join job_state s on s.job_id = j.id and s.user_id = j.user_id
+left join lateral (
+  select error, progress, started_at
+  from attempt
+  where job_id = j.id
+  order by number desc
+  limit 1
+) a on true
+where j.id = any($2::uuid[])
+  and j.user_id = any($1::uuid[])
+order by j.id desc

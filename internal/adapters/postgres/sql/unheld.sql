@@ -1,0 +1,6 @@
+-- Lock leases of a worker that does not know of them. $1 worker, $2 jobs it holds.
+select job_id, token, attempts
+from lease
+where worker_id = $1
+  and job_id <> all($2::uuid[])
+for update skip locked

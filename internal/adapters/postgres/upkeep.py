@@ -1,0 +1,111 @@
+"""Duties that keep the tables in order; any process may do them at any time."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Final
+
+from internal.adapters.postgres.database import Database, Row
+from internal.adapters.postgres.statements import statement
+from internal.adapters.postgres.work import finished, record, topics_of
+from internal.domain.jobs import Outcome, settle
+from internal.domain.ports.feed import Topic, Wakeups
+from internal.domain.ports.work import Finish, Lease
+from internal.domain.retry import Backoff, Strategy
+
+PARTITION_DAYS_AHEAD: Final = 14
+PRUNED_AT_ONCE: Final = 1000
+
+# A lost attempt is tried again without backoff.
+NO_BACKOFF: Final = Backoff(Strategy.FIXED, base_ms=0, max_ms=0)
+
+# Rows that only mattered for a while; nobody misses them.
+SWEEPS: Final = (
+    "delete from ticket where expires_at < now()",
+    "delete from login_failure where at < now() - interval '1 hour'",
+    "delete from session where expires_at < now() - interval '1 day'",
+    "delete from feed where at < now() - interval '10 minutes'",
+    "delete from minute where at < now() - interval '25 hours'",
+    "delete from minute_wait where at < now() - interval '25 hours'",
+    """
+    delete from worker w
+    where expires_at < now() - interval '1 hour'
+      and not exists (select from lease where worker_id = w.id)
+    """,
+)
+
+
+class PostgresUpkeep:
+    """Each duty is a few short statements."""
+
+    def __init__(
+        self,
+        database: Database,
+        wakeups: Wakeups,
+        *,
+        aging: timedelta,
+        retention: timedelta,
+        retention_failed: timedelta,
+    ) -> None:
+        self._database = database
+        self._wakeups = wakeups
+        self._aging = aging
+        self._retention = retention
+        self._retention_failed = retention_failed
+
+    async def stage_due(self, limit: int) -> tuple[int, timedelta | None]:
+        async with self._database.hot() as connection:
+            (row,) = await connection.fetch(statement("stage"), limit, self._aging)
+        if row["staged"]:
+            self._wakeups.send(Topic.READY, Topic.OUTBOX)
+        pause = None if row["next"] is None else timedelta(seconds=float(row["next"]))
+        return row["staged"], pause
+
+    async def rescue_expired(self, limit: int) -> int:
+        async with self._database.hot() as connection, connection.transaction():
+            lost = await connection.fetch(statement("expired"), limit)
+            if not lost:
+                return 0
+            rows = [finished(_lost(row)) for row in lost]
+            recorded = await record(connection, self._aging, rows)
+        self._wakeups.send(Topic.OUTBOX, *topics_of(recorded))
+        return len(recorded)
+
+    async def fold_counters(self, limit: int) -> int:
+        async with self._database.hot() as connection:
+            return int(await connection.fetchval(statement("fold"), limit))
+
+    async def make_partitions(self) -> None:
+        query = """
+            select make_partitions(today - 1, today + $1::int)
+            from (select (now() at time zone 'UTC')::date as today) clock
+        """
+        async with self._database.hot() as connection:
+            await connection.execute(query, PARTITION_DAYS_AHEAD)
+
+    async def prune(self) -> None:
+        async with self._database.hot() as connection:
+            for sweep in SWEEPS:
+                await connection.execute(sweep)
+            pruned = PRUNED_AT_ONCE
+            while pruned == PRUNED_AT_ONCE:
+                values = (self._retention, self._retention_failed, PRUNED_AT_ONCE)
+                pruned = await connection.fetchval(statement("prune"), *values)
+
+
+def _lost(row: Row) -> Finish:
+    settlement = settle(
+        Outcome.LOST,
+        attempts=row["attempts"],
+        max_attempts=row["max_attempts"],
+        backoff=NO_BACKOFF,
+        cancel_requested=row["cancel_requested"],
+    )
+    return Finish(
+        lease=Lease(row["job_id"], row["token"]),
+        outcome=Outcome.LOST,
+        settlement=settlement,
+        started_ago=timedelta(milliseconds=row["started_ms"]),
+        ended_ago=timedelta(0),
+        error=f"lost: the worker {row['worker_id']} stopped answering",
+    )

@@ -1,0 +1,95 @@
+"""Wake-ups between processes by LISTEN and NOTIFY, on a connection of their own."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+import asyncpg
+
+from internal.adapters.postgres.database import CONNECT_TIMEOUT_S
+from internal.domain.ports.feed import Topic
+
+CHANNEL: Final = "windlass"
+# NOTIFY takes a lock on the whole database at commit: a burst must not queue up behind it.
+GATHER_S: Final = 0.002
+RECONNECT_S: Final = 1.0
+
+_log = logging.getLogger(__name__)
+
+
+class PostgresWakeups:
+    """Fits the port Wakeups. It needs a direct connection: LISTEN does not pass a pooling proxy."""
+
+    def __init__(self, dsn: str) -> None:
+        self._dsn = dsn
+        self._waiting: dict[Topic, set[Callable[[], None]]] = {topic: set() for topic in Topic}
+        self._pending: set[Topic] = set()
+        self._dirty = asyncio.Event()
+
+    def send(self, *topics: Topic) -> None:
+        self._wake(topics)
+        self._pending.update(topics)
+        self._dirty.set()
+
+    @contextmanager
+    def subscribe(self, wake: Callable[[], None], *topics: Topic) -> Iterator[None]:
+        for topic in topics:
+            self._waiting[topic].add(wake)
+        try:
+            yield
+        finally:
+            for topic in topics:
+                self._waiting[topic].discard(wake)
+
+    async def run(self) -> None:
+        """Hold the connection until canceled; a lost one is made again."""
+        lost = False
+        while True:
+            try:
+                await self._hold(resumed=lost)
+            except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+                if not lost:
+                    _log.warning("wake-ups are down, polling goes on", extra={"error": str(error)})
+                lost = True
+                await asyncio.sleep(RECONNECT_S)
+
+    async def _hold(self, *, resumed: bool) -> None:
+        connection = await asyncpg.connect(self._dsn, timeout=CONNECT_TIMEOUT_S)
+        try:
+            ended = asyncio.Event()
+
+            def end(_: object) -> None:
+                ended.set()
+                self._dirty.set()
+
+            connection.add_termination_listener(end)
+            await connection.add_listener(CHANNEL, self._hear)
+            if resumed:
+                _log.info("wake-ups are back")
+            self._wake(Topic)  # whatever was sent before this moment was not heard
+            while not ended.is_set():
+                await self._dirty.wait()
+                await asyncio.sleep(GATHER_S)
+                self._dirty.clear()
+                await self._flush(connection)
+            raise ConnectionError("the connection for wake-ups was closed")
+        finally:
+            connection.terminate()
+
+    async def _flush(self, connection: asyncpg.Connection) -> None:
+        topics, self._pending = self._pending, set()
+        if topics:
+            await connection.execute("select pg_notify($1, $2)", CHANNEL, ",".join(sorted(topics)))
+
+    def _hear(self, connection: Any, pid: int, _channel: str, payload: object) -> None:
+        if pid != connection.get_server_pid():  # its own senders were woken at once
+            self._wake(Topic(name) for name in str(payload).split(",") if name in set(Topic))
+
+    def _wake(self, topics: Iterable[Topic]) -> None:
+        for topic in topics:
+            for wake in self._waiting[topic]:
+                wake()

@@ -1,0 +1,151 @@
+"""What workers do: claim, heartbeat, finish."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Any, Final
+from uuid import UUID
+
+from internal.adapters.postgres.codes import OUTCOME_CODE, STATUS_CODE, backoff_of
+from internal.adapters.postgres.database import Database, Hot, Row
+from internal.adapters.postgres.statements import statement
+from internal.domain.jobs import Status
+from internal.domain.ports.feed import Topic, Wakeups
+from internal.domain.ports.work import Beat, ClaimedJob, Finish, Lease
+
+CLAIM_TIMEOUT_S: Final = 5.0
+MS: Final = timedelta(milliseconds=1)
+
+
+class PostgresWork:
+    """Fits the ports Claims, Finishes and Workers."""
+
+    def __init__(self, database: Database, wakeups: Wakeups, aging: timedelta) -> None:
+        self._database = database
+        self._wakeups = wakeups
+        self._aging = aging
+
+    async def claim(self, worker_id: str, routes: Sequence[str], limit: int) -> list[ClaimedJob]:
+        async with self._database.hot() as connection:
+            values = (worker_id, list(routes), limit)
+            rows = await connection.fetch(statement("claim"), *values, timeout=CLAIM_TIMEOUT_S)
+        if rows:
+            self._wakeups.send(Topic.OUTBOX)
+        return [_claimed(row) for row in rows]
+
+    async def is_waiting(self, routes: Sequence[str]) -> bool:
+        query = """
+            select exists (
+              select from flow f
+              where f.route = any($1::text[])
+                and exists (select from ready where flow_id = f.id))
+        """
+        async with self._database.hot() as connection:
+            return bool(await connection.fetchval(query, list(routes)))
+
+    async def finish(self, ends: Sequence[Finish]) -> set[UUID]:
+        if not ends:
+            return set()
+        async with self._database.hot() as connection:
+            recorded = await record(connection, self._aging, [finished(end) for end in ends])
+        self._wakeups.send(Topic.OUTBOX, *topics_of(recorded))
+        return {row["job_id"] for row in recorded}
+
+    async def hand_back(self, leases: Sequence[tuple[Lease, int]]) -> None:
+        if not leases:
+            return
+        async with self._database.hot() as connection:
+            rows = [unstarted(lease.job_id, lease.token, attempts) for lease, attempts in leases]
+            recorded = await record(connection, self._aging, rows)
+        self._wakeups.send(Topic.OUTBOX, *topics_of(recorded))
+
+    async def progress(self, shares: Mapping[Lease, float]) -> None:
+        async with self._database.hot() as connection:
+            await connection.execute(
+                statement("progress"),
+                [lease.job_id for lease in shares],
+                [lease.token for lease in shares],
+                list(shares.values()),
+            )
+        self._wakeups.send(Topic.OUTBOX)
+
+    async def register(self, worker_id: str, ttl: timedelta, slots: int) -> None:
+        query = "insert into worker (id, slots, expires_at) values ($1, $2, now() + $3::interval)"
+        async with self._database.hot() as connection:
+            await connection.execute(query, worker_id, slots, ttl)
+
+    async def beat(
+        self, worker_id: str, ttl: timedelta, held: Sequence[UUID] | None = None
+    ) -> Beat:
+        async with self._database.hot() as connection:
+            (row,) = await connection.fetch(statement("beat"), worker_id, ttl)
+            if held is not None:
+                await self._hand_back_unheld(connection, worker_id, held)
+        return Beat(alive=row["alive"], canceled=frozenset(row["canceled"]))
+
+    async def _hand_back_unheld(
+        self, connection: Hot, worker_id: str, held: Sequence[UUID]
+    ) -> None:
+        async with connection.transaction():
+            rows = await connection.fetch(statement("unheld"), worker_id, list(held))
+            if rows:
+                unknown = [unstarted(r["job_id"], r["token"], r["attempts"]) for r in rows]
+                await record(connection, self._aging, unknown)
+        if rows:
+            self._wakeups.send(Topic.OUTBOX, Topic.READY)
+
+    async def leave(self, worker_id: str) -> None:
+        async with self._database.hot() as connection:
+            await connection.execute("delete from worker where id = $1", worker_id)
+
+
+async def record(connection: Hot, aging: timedelta, rows: Sequence[tuple[Any, ...]]) -> list[Row]:
+    """Run `finish.sql` over rows as `finished` and `unstarted` make them."""
+    columns = [list(column) for column in zip(*rows, strict=True)]
+    return await connection.fetch(statement("finish"), aging, *columns)
+
+
+def unstarted(job_id: UUID, token: int, attempts: int) -> tuple[Any, ...]:
+    """A lease to hand back whose handler never started."""
+    queued = STATUS_CODE[Status.QUEUED]
+    return (job_id, token, None, queued, attempts, 0.0, 0.0, 0.0, None, None, None)
+
+
+def finished(end: Finish) -> tuple[Any, ...]:
+    """An attempt's end as a row for `finish.sql`."""
+    return (
+        end.lease.job_id,
+        end.lease.token,
+        OUTCOME_CODE[end.outcome],
+        STATUS_CODE[end.settlement.status],
+        end.settlement.attempts,
+        end.settlement.delay / MS,
+        end.started_ago / MS,
+        end.ended_ago / MS,
+        end.error,
+        end.result,
+        end.progress,
+    )
+
+
+def topics_of(recorded: Sequence[Row]) -> set[Topic]:
+    """Whom to wake for jobs that wait again."""
+    codes = {row["status"] for row in recorded}
+    waiting = {Status.QUEUED: Topic.READY, Status.SCHEDULED: Topic.SCHEDULED}
+    return {topic for status, topic in waiting.items() if STATUS_CODE[status] in codes}
+
+
+def _claimed(row: Row) -> ClaimedJob:
+    return ClaimedJob(
+        id=row["id"],
+        user_id=row["user_id"],
+        token=row["token"],
+        type=row["type"],
+        payload=row["payload"],
+        number=row["number"],
+        attempts=row["attempts"],
+        max_attempts=row["max_attempts"],
+        backoff=backoff_of(row),
+        timeout_ms=row["timeout_ms"],
+    )

@@ -1,0 +1,74 @@
+"""A background duty: something to do now and again, sooner when somebody wakes it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from typing import Final
+
+from internal.domain.errors import UnavailableError
+from internal.domain.ports.feed import Topic, Wakeups
+
+# How long one more wake-up may join: a burst becomes one round, a lone event is hardly late.
+GATHER_S: Final = 0.002
+
+_log = logging.getLogger(__name__)
+
+
+class Duty:
+    """Runs `run_once` until canceled, at least every `pause`.
+
+    `run_once` may return a shorter pause until the next round; zero means that more is waiting.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        run_once: Callable[[], Awaitable[timedelta | None]],
+        *,
+        pause: timedelta,
+        topics: tuple[Topic, ...] = (),
+    ) -> None:
+        self.name = name
+        self._run_once = run_once
+        self._pause = pause
+        self._topics = topics
+        self._due = asyncio.Event()
+        self._failing = False
+
+    async def run(self, wakeups: Wakeups) -> None:
+        """Live until canceled; a round that fails is logged and tried again after the pause."""
+        with wakeups.subscribe(self._due.set, *self._topics):
+            while True:
+                self._due.clear()
+                await self._wait(await self._round())
+
+    async def _round(self) -> timedelta:
+        try:
+            pause = await self._run_once()
+        except UnavailableError as error:
+            if not self._failing:
+                _log.warning("%s waits for the database", self.name, extra={"error": str(error)})
+            self._failing = True
+        except Exception:  # noqa: BLE001 - a duty outlives whatever one round meets
+            _log.exception("%s failed, it goes on after a pause", self.name)
+            self._failing = True
+        else:
+            if self._failing:
+                _log.info("%s works again", self.name)
+            self._failing = False
+            return self._pause if pause is None else min(pause, self._pause)
+        return self._pause
+
+    async def _wait(self, pause: timedelta) -> None:
+        if pause <= timedelta(0):
+            await asyncio.sleep(0)
+            return
+        try:
+            async with asyncio.timeout(pause.total_seconds()):
+                await self._due.wait()
+                await asyncio.sleep(GATHER_S)
+        except TimeoutError:
+            pass

@@ -1,0 +1,66 @@
+"""The duties that keep queues moving and tables in order."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Final
+
+from internal.domain.ports.feed import Relay, Topic
+from internal.domain.ports.work import Upkeep
+from internal.services.duty import Duty
+
+STAGED_AT_ONCE: Final = 1000
+RESCUED_AT_ONCE: Final = 500
+FOLDED_AT_ONCE: Final = 5000
+RELAYED_AT_ONCE: Final = 500
+AT_ONCE: Final = timedelta(0)
+
+
+def stager(upkeep: Upkeep) -> Duty:
+    """Queues scheduled jobs when they become due."""
+
+    async def run_once() -> timedelta | None:
+        staged, until_next = await upkeep.stage_due(STAGED_AT_ONCE)
+        return AT_ONCE if staged == STAGED_AT_ONCE else until_next
+
+    topics = (Topic.SCHEDULED,)
+    return Duty("stager", run_once, pause=timedelta(seconds=1), topics=topics)
+
+
+def lifeline(upkeep: Upkeep) -> Duty:
+    """Rescues the jobs of workers that stopped answering."""
+
+    async def run_once() -> timedelta | None:
+        rescued = await upkeep.rescue_expired(RESCUED_AT_ONCE)
+        return AT_ONCE if rescued == RESCUED_AT_ONCE else None
+
+    return Duty("lifeline", run_once, pause=timedelta(seconds=1))
+
+
+def folder(upkeep: Upkeep) -> Duty:
+    """Adds up the counters."""
+
+    async def run_once() -> timedelta | None:
+        folded = await upkeep.fold_counters(FOLDED_AT_ONCE)
+        return AT_ONCE if folded == FOLDED_AT_ONCE else None
+
+    return Duty("folder", run_once, pause=timedelta(seconds=1))
+
+
+def relay(feed: Relay) -> Duty:
+    """Puts committed changes in order for those who watch."""
+
+    async def run_once() -> timedelta | None:
+        return AT_ONCE if await feed.relay(RELAYED_AT_ONCE) == RELAYED_AT_ONCE else None
+
+    return Duty("relay", run_once, pause=timedelta(seconds=1), topics=(Topic.OUTBOX,))
+
+
+def partitioner(upkeep: Upkeep) -> Duty:
+    """Makes the coming days' partitions."""
+    return Duty("partitioner", upkeep.make_partitions, pause=timedelta(hours=1))
+
+
+def pruner(upkeep: Upkeep) -> Duty:
+    """Drops what nobody needs any more."""
+    return Duty("pruner", upkeep.prune, pause=timedelta(minutes=1))

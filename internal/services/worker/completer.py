@@ -1,0 +1,119 @@
+"""Records the ends of attempts, many together."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from datetime import timedelta
+from typing import Final
+
+import msgspec
+
+from internal.domain.errors import UnavailableError
+from internal.domain.jobs import Outcome, Settlement, Status
+from internal.domain.ports.work import Finish, Finishes
+
+FLUSHED_AT_ONCE: Final = 500
+# Executors wait when this many ends are not recorded yet.
+MAX_PENDING: Final = 5_000
+GATHER_S: Final = 0.001
+FIRST_PAUSE_S: Final = 0.05
+LONGEST_PAUSE_S: Final = 2.0
+
+_log = logging.getLogger(__name__)
+
+
+class Completer:
+    """Flushes ends as they come; while the database is away it keeps them and tries again."""
+
+    def __init__(self, finishes: Finishes) -> None:
+        self._finishes = finishes
+        self._pending: list[tuple[float, Finish]] = []
+        self._arrived = asyncio.Event()
+        self._flushed = asyncio.Condition()
+        self._in_flight = 0
+
+    async def put(self, end: Finish) -> None:
+        """Hand over an end; waits while too many are pending."""
+        if len(self._pending) >= MAX_PENDING:
+            async with self._flushed:
+                await self._flushed.wait_for(lambda: len(self._pending) < MAX_PENDING)
+        self.put_last(end)
+
+    def put_last(self, end: Finish) -> None:
+        """Hand over an end without waiting, for an executor that is being stopped."""
+        self._pending.append((time.monotonic(), end))
+        self._arrived.set()
+
+    async def drained(self) -> None:
+        """Wait until everything handed over is recorded."""
+        async with self._flushed:
+            await self._flushed.wait_for(lambda: not self._pending and not self._in_flight)
+
+    async def run(self) -> None:
+        """Live until canceled."""
+        while True:
+            await self._arrived.wait()
+            await asyncio.sleep(GATHER_S)
+            await self.run_once()
+
+    async def run_once(self) -> None:
+        """Record what is pending, in order, as often as it takes."""
+        batch, self._pending = self._pending[:FLUSHED_AT_ONCE], self._pending[FLUSHED_AT_ONCE:]
+        self._in_flight = len(batch)
+        if not self._pending:
+            self._arrived.clear()
+        await self._flush(batch)
+        self._in_flight = 0
+        async with self._flushed:
+            self._flushed.notify_all()
+
+    async def _flush(self, batch: list[tuple[float, Finish]]) -> None:
+        pause = FIRST_PAUSE_S
+        while True:
+            try:
+                await self._record([_aged(*each) for each in batch])
+            except UnavailableError as error:
+                _log.warning("ends wait for the database", extra={"error": str(error)})
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, LONGEST_PAUSE_S)
+            except Exception:  # noqa: BLE001 - whatever one end's data did to the statement
+                await self._apart(batch)
+                return
+            else:
+                return
+
+    async def _record(self, ends: list[Finish]) -> None:
+        recorded = await self._finishes.finish(ends)
+        for end in ends:
+            if end.lease.job_id not in recorded:
+                job = {"job_id": str(end.lease.job_id), "token": end.lease.token}
+                _log.info("an end came too late, its lease was lost", extra=job)
+
+    async def _apart(self, batch: list[tuple[float, Finish]]) -> None:
+        """One end was refused, so that none was recorded: try each alone, then without its data."""
+        if len(batch) > 1:
+            for each in batch:
+                await self._flush([each])
+            return
+        _log.exception("an end was refused", extra={"job_id": str(batch[0][1].lease.job_id)})
+        await self._record([_bare(_aged(*batch[0]))])
+
+
+def _aged(since: float, end: Finish) -> Finish:
+    waited = timedelta(seconds=time.monotonic() - since)
+    return msgspec.structs.replace(
+        end, started_ago=end.started_ago + waited, ended_ago=end.ended_ago + waited
+    )
+
+
+def _bare(end: Finish) -> Finish:
+    failed = Settlement(Status.FAILED, max(1, end.settlement.attempts))
+    return msgspec.structs.replace(
+        end,
+        outcome=Outcome.FAILED,
+        settlement=failed,
+        result=None,
+        error="the attempt's result or error could not be stored",
+    )

@@ -1,0 +1,38 @@
+"""Threads for sync handlers, which may hang."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from typing import Any
+
+
+def call_in_thread(function: Callable[..., Any], *arguments: Any) -> asyncio.Future[Any]:
+    """Call a function in a thread of its own.
+
+    A daemon thread, not a pool: a pool's threads are joined when the process exits, and one that
+    hangs would keep it from ending. Starting one takes about 50 microseconds.
+    """
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[Any] = loop.create_future()
+
+    def settle(result: Any, error: BaseException | None) -> None:
+        if future.done():
+            return
+        if error is None:
+            future.set_result(result)
+        else:
+            future.set_exception(error)
+
+    def call() -> None:
+        result, failure = None, None
+        try:
+            result = function(*arguments)
+        except Exception as error:  # noqa: BLE001 - carried over to the awaiting task
+            failure = error
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(settle, result, failure)
+
+    threading.Thread(target=call, name="handler", daemon=True).start()
+    return future

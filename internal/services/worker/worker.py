@@ -1,0 +1,115 @@
+"""One worker process from its first claim to its graceful end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Final
+
+import msgspec
+
+from internal.domain.errors import UnavailableError
+from internal.domain.handlers import Handlers
+from internal.domain.ports.feed import Topic, Wakeups
+from internal.domain.ports.work import Claims, Finishes, Workers
+from internal.services.duty import Duty
+from internal.services.worker.completer import Completer
+from internal.services.worker.executor import Executor
+from internal.services.worker.heart import Heart
+from internal.services.worker.producer import Producer
+from internal.services.worker.slots import Slots
+
+LONGEST_BEAT: Final = timedelta(seconds=1)
+LAST_FLUSH_S: Final = 5.0
+
+_log = logging.getLogger(__name__)
+
+
+class WorkerSettings(msgspec.Struct, frozen=True):
+    """How one process works."""
+
+    slots: int
+    lease_ttl: timedelta
+    shutdown_grace: timedelta
+    max_result_bytes: int
+
+
+class Worker:
+    """Runs until `stop`; `duties` are the upkeep that goes along."""
+
+    def __init__(
+        self,
+        claims: Claims,
+        finishes: Finishes,
+        workers: Workers,
+        wakeups: Wakeups,
+        handlers: Handlers,
+        settings: WorkerSettings,
+        duties: Sequence[Duty] = (),
+    ) -> None:
+        self._workers = workers
+        self._wakeups = wakeups
+        self._settings = settings
+        self._slots = Slots(settings.slots)
+        self._completer = Completer(finishes)
+        heart = Heart(workers, finishes, self._slots, settings.lease_ttl)
+        executor = Executor(
+            handlers, self._slots, self._completer, max_result_bytes=settings.max_result_bytes
+        )
+        self._producer = Producer(claims, finishes, heart, self._slots, executor, handlers.routes())
+        # A cancel is heard with a heartbeat: within two seconds even when no wake-up comes through.
+        beat = min(LONGEST_BEAT, settings.lease_ttl / 3)
+        self._heartbeat = Duty("heart", heart.run_once, pause=beat, topics=(Topic.CANCEL,))
+        self._duties = duties
+
+    @property
+    def is_worn_out(self) -> bool:
+        """Whether so many threads hang that the process should be replaced."""
+        return self._slots.hung > 0 and 2 * self._slots.hung >= self._slots.size
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Work until `stop` is set or the process is worn out, then end gracefully."""
+        async with asyncio.TaskGroup() as group:
+            background = [
+                group.create_task(duty.run(self._wakeups), name=duty.name)
+                for duty in (self._heartbeat, *self._duties)
+            ]
+            background.append(group.create_task(self._completer.run(), name="completer"))
+            produce = group.create_task(self._producer.run(self._wakeups), name="producer")
+            await self._until_stopped(stop)
+            self._producer.stop()
+            await produce
+            await self._finish_running()
+            await self._last_flush()
+            for task in background:
+                task.cancel()
+
+    async def _until_stopped(self, stop: asyncio.Event) -> None:
+        while not stop.is_set() and not self.is_worn_out:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LONGEST_BEAT.total_seconds()):
+                    await stop.wait()
+
+    async def _finish_running(self) -> None:
+        """Let attempts end within the grace; what is left goes back uncounted."""
+        tasks = {each.task for each in self._slots.running if each.task is not None}
+        if not tasks:
+            return
+        _log.info("waiting for running jobs", extra={"jobs": len(tasks)})
+        grace = self._settings.shutdown_grace.total_seconds()
+        _, left = await asyncio.wait(tasks, timeout=grace)
+        for task in left:
+            task.cancel()
+        if left:
+            _log.info("releasing jobs that did not end in time", extra={"jobs": len(left)})
+            await asyncio.wait(left, timeout=LAST_FLUSH_S)
+
+    async def _last_flush(self) -> None:
+        with contextlib.suppress(TimeoutError, UnavailableError):
+            async with asyncio.timeout(LAST_FLUSH_S):
+                await self._completer.drained()
+                for identity in self._slots.identities:
+                    await self._workers.leave(identity.id)
