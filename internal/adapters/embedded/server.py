@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 import signal
 from collections.abc import Mapping
 from pathlib import Path
@@ -76,11 +77,13 @@ class EmbeddedServer:
     def start(self) -> str:
         """Start or adopt the server, wait until it answers, and return its DSN.
 
-        A recovery after a crash is waited for however long it takes, with a log line now and then.
+        Starting again brings back a server that died; its DSN stays the same. A recovery after a
+        crash is waited for however long it takes, with a log line now and then.
 
         Raises:
             EmbeddedError: saying why it cannot run.
         """
+        self.stop()
         try:
             programs = self._programs()
             self._process = self._adopt() or self._launch(programs)
@@ -91,10 +94,15 @@ class EmbeddedServer:
                 f"cannot run PostgreSQL in {self._data_dir}: {error.strerror} ({error.filename})"
             ) from error
 
+    def is_running(self) -> bool:
+        """Whether the server that was started or adopted is still there."""
+        return self._process is not None and works_in(self._process, self._cluster)
+
     def stop(self) -> None:
         """Stop the server, without its clients' consent; does nothing where it does not run."""
         if self._process is None:
             return
+        pid_file = read_pid_file(self._cluster)
         for number, patience in _STOPS:
             try:
                 self._process.send_signal(number)
@@ -105,6 +113,8 @@ class EmbeddedServer:
             except psutil.TimeoutExpired:
                 _log.warning("PostgreSQL did not stop within %d s of %s", patience, number.name)
         self._process = None
+        if pid_file is not None and Path(pid_file.socket_folder) != self._cluster:
+            shutil.rmtree(pid_file.socket_folder, ignore_errors=True)
 
     def _programs(self) -> Programs:
         binaries = self._binaries or packaged_binaries()
@@ -131,7 +141,6 @@ class EmbeddedServer:
                     f"PostgreSQL processes of an earlier run do not end: end {pids}"
                 )
             patience.wait()
-        (self._cluster / "postmaster.pid").unlink(missing_ok=True)
         return None
 
     def _is_stopping(self) -> bool:
@@ -140,6 +149,8 @@ class EmbeddedServer:
 
     def _launch(self, programs: Programs) -> psutil.Process:
         folder = socket_folder(self._cluster, programs.user)
+        for stale in (self._cluster / "postmaster.pid", folder / f".s.PGSQL.{PORT}.lock"):
+            stale.unlink(missing_ok=True)
         options = {**self._options, "unix_socket_directories": str(folder)}
         arguments = [f"--{name}={value}" for name, value in options.items()]
         with self._fresh_log() as output:
