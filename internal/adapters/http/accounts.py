@@ -15,7 +15,7 @@ from msgspec import Meta
 
 from internal.adapters.http.cookies import cookie_token, refresh_cookie
 from internal.adapters.http.requests import ApiRequest
-from internal.adapters.http.routes import private, public
+from internal.adapters.http.routes import BEARER, private, public
 from internal.domain.accounts import MAX_PASSWORD_BYTES, MIN_PASSWORD_BYTES, Actor, User
 from internal.domain.errors import (
     EmailTakenError,
@@ -23,6 +23,7 @@ from internal.domain.errors import (
     InvalidCredentialsError,
     RateLimitedError,
     UnauthenticatedError,
+    UnavailableError,
 )
 from internal.services.accounts import Accounts, SignedIn
 
@@ -52,8 +53,8 @@ class Session(msgspec.Struct, frozen=True):
     user: User
     access_token: str
     refresh_token: Annotated[str | None, Meta(description="null in cookie mode")]
+    token_type: Literal["bearer"]
     expires_in: int
-    token_type: Literal["bearer"] = "bearer"  # noqa: S105  # no password
 
 
 class SessionAnswer(msgspec.Struct, frozen=True):
@@ -83,11 +84,13 @@ class AccountRoutes:
 
     def handlers(self) -> list[HTTPRouteHandler]:
         """All of them."""
-        credentials, token = InvalidCredentialsError, UnauthenticatedError
-        signup = public("signup", "Make an account and log in", EmailTakenError, tags=TAGS)
-        login = public("login", "Log in", credentials, RateLimitedError, tags=TAGS)
-        refresh = public("refresh", "Exchange the refresh token", token, ForbiddenError, tags=TAGS)
-        logout = public("logout", "End the session", token, ForbiddenError, tags=TAGS)
+        token_errors = (UnauthenticatedError, ForbiddenError, UnavailableError)
+        login_errors = (InvalidCredentialsError, RateLimitedError, UnavailableError)
+        signup_errors = (EmailTakenError, UnavailableError)
+        signup = public("signup", "Make an account and log in", *signup_errors, tags=TAGS)
+        login = public("login", "Log in", *login_errors, tags=TAGS)
+        refresh = public("refresh", "Exchange the refresh token", *token_errors, tags=TAGS)
+        logout = public("logout", "End the session", *token_errors, tags=TAGS)
         me = private("me", "Your account", tags=TAGS)
         return [
             post("/v1/signup", **signup)(self.sign_up),
@@ -132,6 +135,7 @@ class AccountRoutes:
             user=signed_in.user,
             access_token=signed_in.access_token,
             refresh_token=None if in_cookie else token,
+            token_type=BEARER,
             expires_in=signed_in.expires_in,
         )
         cookies = [refresh_cookie(request, token, self._cookie_life)] if in_cookie else []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import product
 from typing import Any
 
 import msgspec
@@ -40,24 +41,33 @@ def describe(route_handlers: Sequence[ControllerRouterHandler], version: str) ->
     )
     document = app.openapi_schema.to_schema()
     # Litestar drops docstrings, `additionalProperties: false` and some limits of msgspec's types.
-    _, schemas = msgspec.json.schema_components(list(_types(app)), ref_template=REF)
+    types = [type_ for handler in _described(app) for type_ in _types(handler)]
+    _, schemas = msgspec.json.schema_components(types, ref_template=REF)
     document["components"]["schemas"] = schemas
+    for handler in _described(app):
+        _loosen(handler, document["paths"])
     return msgspec.json.encode(document)
 
 
-def _types(app: Litestar) -> Iterator[Any]:
+def _loosen(handler: HTTPRouteHandler, paths: dict[str, Any]) -> None:
+    """Say that a body with a default may be left out."""
+    body = handler.parsed_data_field
+    if body is not None and body.has_default:
+        for path, method in product(handler.paths, handler.http_methods):
+            paths[path][method.lower()]["requestBody"]["required"] = False
+
+
+def _described(app: Litestar) -> Iterator[HTTPRouteHandler]:
     for route in app.routes:
         for handler in getattr(route, "route_handlers", ()):
             if isinstance(handler, HTTPRouteHandler) and handler.resolve_include_in_schema():
-                yield from _types_of(handler)
+                yield handler
 
 
-def _types_of(handler: HTTPRouteHandler) -> Iterator[Any]:
-    """The body, the answers, and the named types among the parameters."""
-    signature = handler.parsed_fn_signature
-    fields = [signature.return_type, *signature.parameters.values()]
-    for field in fields:
-        for each in (field, *field.inner_types):
+def _types(handler: HTTPRouteHandler) -> Iterator[Any]:
+    """The body and the answers."""
+    for field in (handler.parsed_fn_signature.return_type, handler.parsed_data_field):
+        for each in () if field is None else (field, *field.inner_types):
             if isinstance(each.annotation, type) and issubclass(each.annotation, msgspec.Struct):
                 yield each.annotation
     for spec in (handler.responses or {}).values():

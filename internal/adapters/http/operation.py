@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 from internal.adapters.http.routes import public
+from internal.domain.errors import UnavailableError
 
 TAGS: Final = ("Operation",)
 
@@ -22,13 +23,13 @@ Readiness = Callable[[], Awaitable[None]]
 class Health(msgspec.Struct, frozen=True):
     """The process runs."""
 
-    status: Literal["ok"] = "ok"
+    status: Literal["ok"]
 
 
 class Ready(msgspec.Struct, frozen=True):
     """Requests can be served."""
 
-    status: Literal["ready"] = "ready"
+    status: Literal["ready"]
 
 
 class OperationRoutes:
@@ -41,7 +42,12 @@ class OperationRoutes:
     def handlers(self) -> list[HTTPRouteHandler]:
         """All of them; they need no token."""
         health = public("health", "Whether the process runs", tags=TAGS)
-        ready = public("ready", "Whether requests can be served, or what is missing", tags=TAGS)
+        ready = public(
+            "ready",
+            "Whether requests can be served, or what is missing",
+            UnavailableError,
+            tags=TAGS,
+        )
         metrics = public("metrics", "Numbers for Prometheus", tags=TAGS)
         return [
             get("/health", **health)(self.health),
@@ -50,11 +56,11 @@ class OperationRoutes:
         ]
 
     async def health(self) -> Health:
-        return Health()
+        return Health("ok")
 
     async def ready(self) -> Ready:
         await self._check_ready()
-        return Ready()
+        return Ready("ready")
 
     async def metrics(self) -> Response[bytes]:
         return Response(generate_latest(self._registry), media_type=CONTENT_TYPE_LATEST)

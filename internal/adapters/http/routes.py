@@ -17,46 +17,42 @@ from internal.domain.errors import (
 
 BEARER: Final = "bearer"
 
-# Any route may meet these: an unknown query parameter, and a database that is away.
-ALWAYS: Final[tuple[type[WindlassError], ...]] = (ValidationError, UnavailableError)
-
 
 def private(
     operation_id: str, summary: str, *errors: type[WindlassError], **more: Any
 ) -> dict[str, Any]:
     """Keyword arguments of a route for users: admission is the application's default."""
-    security: list[dict[str, list[str]]] = [{BEARER: []}]
-    return _declare(operation_id, summary, (UnauthenticatedError, *errors), more, security=security)
+    declared = _declare(operation_id, summary, UnauthenticatedError, UnavailableError, *errors)
+    return {**declared, "security": [{BEARER: []}], **more}
 
 
 def public(
     operation_id: str, summary: str, *errors: type[WindlassError], **more: Any
 ) -> dict[str, Any]:
     """Keyword arguments of a route for everybody."""
-    return _declare(operation_id, summary, errors, more, before_request=admit_anyone)
+    declared = _declare(operation_id, summary, *errors)
+    return {**declared, "before_request": admit_anyone, **more}
 
 
-def answer(shape: type[Any], description: str) -> ResponseSpec:
-    """A second success of a route, such as 202 beside 200, for its `responses`."""
-    return ResponseSpec(shape, description=description, generate_examples=False)
+def also(declared: dict[str, Any], status: int, shape: type[Any], description: str) -> None:
+    """Document a second success of a route, such as 202 beside 200."""
+    spec = ResponseSpec(shape, description=description, generate_examples=False)
+    declared["responses"] = {status: spec, **declared["responses"]}
 
 
-def _declare(
-    operation_id: str,
-    summary: str,
-    errors: tuple[type[WindlassError], ...],
-    more: dict[str, Any],
-    **admission: Any,
-) -> dict[str, Any]:
-    responses = {**more.pop("responses", {}), **_refusals(errors)}
-    names = {"operation_id": operation_id, "summary": summary, "responses": responses}
-    return {**names, **admission, **more}
+def _declare(operation_id: str, summary: str, *errors: type[WindlassError]) -> dict[str, Any]:
+    return {
+        "operation_id": operation_id,
+        "summary": summary,
+        "response_description": summary,
+        "responses": _refusals(errors),
+    }
 
 
 def _refusals(errors: tuple[type[WindlassError], ...]) -> dict[int, ResponseSpec]:
     """The documented errors; those that share a status share an entry."""
     by_status: dict[int, list[str]] = {}
-    for error in (*errors, *ALWAYS):
+    for error in (ValidationError, *errors):  # any route may get an unknown query parameter
         line = f"`{error.code}`: {(error.__doc__ or '').strip()}"
         by_status.setdefault(STATUS_OF[error].value, []).append(line)
     return {
