@@ -60,6 +60,12 @@ def email_key(email: str) -> str:
     return email.strip().casefold()
 
 
+def is_email(text: str) -> bool:
+    """Whether an account could have this email; its owner is not asked."""
+    bare = text.strip()
+    return len(bare) <= MAX_EMAIL_CHARS and _EMAIL.fullmatch(bare) is not None
+
+
 def check_credentials(email: str, password: str) -> None:
     """Refuse what cannot become an account.
 
@@ -67,7 +73,7 @@ def check_credentials(email: str, password: str) -> None:
         ValidationError: naming every fault of both fields.
     """
     faults: list[FieldError] = []
-    if len(email.strip()) > MAX_EMAIL_CHARS or not _EMAIL.fullmatch(email.strip()):
+    if not is_email(email):
         faults.append(FieldError("email", "must be an email address, like ada@example.com"))
     if not MIN_PASSWORD_BYTES <= len(password.encode()) <= MAX_PASSWORD_BYTES:
         faults.append(

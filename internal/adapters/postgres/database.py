@@ -78,6 +78,15 @@ class Database(msgspec.Struct, frozen=True):
         except GONE as error:
             raise unavailable(error) from error
 
+    async def check(self) -> None:
+        """Ask for nothing.
+
+        Raises:
+            UnavailableError: as `begin`.
+        """
+        async with self.hot() as connection:
+            await connection.execute("select")
+
     async def close(self) -> None:
         """Close both pools; connections in use are given five seconds."""
         await self.engine.dispose()

@@ -70,7 +70,11 @@ class Tickets(Protocol):
     """One-time tickets with which browsers open their WebSocket."""
 
     async def issue(self, actor: Actor, ttl: timedelta) -> str:
-        """A new secret; only its hash is kept."""
+        """A new secret; only its hash is kept.
+
+        Raises:
+            UnauthenticatedError: when the actor's session has ended.
+        """
 
     async def redeem(self, ticket: str) -> Actor | None:
         """Who it was issued to; it works once, and not after its time."""

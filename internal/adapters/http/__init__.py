@@ -1,0 +1,1 @@
+"""HTTP: routes, errors and headers by Litestar, the dashboard's files beside them."""

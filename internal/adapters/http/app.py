@@ -1,0 +1,76 @@
+"""The HTTP application."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from functools import cache
+from typing import cast
+
+import msgspec
+from litestar import Litestar, MediaType, Response, get
+from litestar.di import Provide
+from litestar.handlers import HTTPRouteHandler
+from litestar.types import ControllerRouterHandler
+from prometheus_client import CollectorRegistry
+
+from internal.adapters.http.accounts import AccountRoutes
+from internal.adapters.http.asgi import App
+from internal.adapters.http.auth import acting, admit_anyone, admit_users
+from internal.adapters.http.dashboard import Dashboard, Site
+from internal.adapters.http.errors import answer_error
+from internal.adapters.http.frame import Frame
+from internal.adapters.http.metrics import RequestMetrics
+from internal.adapters.http.openapi import describe
+from internal.adapters.http.operation import OperationRoutes, Readiness
+from internal.adapters.http.requests import MAX_BODY_BYTES, ApiRequest
+from internal.domain.ports.accounts import TokenIssuer
+from internal.services.accounts import Accounts
+
+
+class Parts(msgspec.Struct, frozen=True):
+    """What the application is built of."""
+
+    version: str
+    accounts: Accounts
+    tokens: TokenIssuer
+    refresh_ttl: timedelta
+    check_ready: Readiness
+    registry: CollectorRegistry
+    dashboard: Dashboard
+
+
+def build_app(parts: Parts, more_handlers: Sequence[ControllerRouterHandler] = ()) -> App:
+    """The application around the use cases.
+
+    Args:
+        more_handlers: routes of other adapters, such as the WebSocket.
+    """
+    handlers: list[ControllerRouterHandler] = [
+        *AccountRoutes(parts.accounts, parts.refresh_ttl).handlers(),
+        *OperationRoutes(parts.check_ready, parts.registry).handlers(),
+    ]
+    api = Litestar(
+        [*handlers, *more_handlers, _document(handlers, parts.version)],
+        before_request=admit_users(parts.tokens),
+        dependencies={"actor": Provide(acting, sync_to_thread=False)},
+        exception_handlers={Exception: answer_error},
+        logging_config=None,
+        openapi_config=None,
+        request_class=ApiRequest,
+        request_max_body_size=MAX_BODY_BYTES,
+    )
+    site = Site(cast(App, api), parts.dashboard, frozenset(route.path for route in api.routes))
+    return Frame(site, parts.version, RequestMetrics(parts.registry))
+
+
+def _document(described: Sequence[ControllerRouterHandler], version: str) -> HTTPRouteHandler:
+    @cache
+    def document() -> bytes:
+        return describe(described, version)
+
+    @get("/openapi.json", include_in_schema=False, before_request=admit_anyone)
+    async def openapi() -> Response[bytes]:
+        return Response(document(), media_type=MediaType.JSON)
+
+    return openapi

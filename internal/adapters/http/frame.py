@@ -1,0 +1,102 @@
+"""What every answer has: a request id, the version, the browser's security headers, a log line."""
+
+from __future__ import annotations
+
+import re
+from time import perf_counter
+from typing import Final
+
+import structlog
+
+from internal.adapters.http.asgi import App, Message, Receive, Scope, Send
+from internal.adapters.http.metrics import RequestMetrics
+from internal.domain.ids import new_id
+
+CONTENT_SECURITY_POLICY: Final = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+    "font-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'self'; "
+    "frame-ancestors 'none'; require-trusted-types-for 'script'"
+)
+PERMISSIONS: Final = ", ".join(
+    f"{feature}=()"
+    for feature in ("camera", "display-capture", "geolocation", "microphone", "payment", "usb")
+)
+
+_DEFAULTS: Final = (
+    (b"cache-control", b"no-store"),
+    (b"content-security-policy", CONTENT_SECURITY_POLICY.encode()),
+    (b"referrer-policy", b"no-referrer"),
+    (b"x-content-type-options", b"nosniff"),
+    (b"permissions-policy", PERMISSIONS.encode()),
+    (b"cross-origin-opener-policy", b"same-origin"),
+)
+Headers = tuple[tuple[bytes, bytes], ...]
+
+# What the route is called that no template matched: the dashboard's files among them.
+UNROUTED: Final = "other"
+_STARTS: Final = frozenset(
+    {"http.response.start", "websocket.accept", "websocket.http.response.start"}
+)
+_SANE_ID: Final = re.compile(rb"[A-Za-z0-9._-]{1,100}")
+
+_log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
+
+
+class Frame:
+    """The outermost ASGI layer; it treats HEAD as a GET whose body the server leaves out."""
+
+    def __init__(self, app: App, version: str, metrics: RequestMetrics) -> None:
+        self._app = app
+        self._headers = ((b"windlass-version", version.encode()), *_DEFAULTS)
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
+            return
+        exchange = _Exchange(scope, send, self._headers)
+        structlog.contextvars.bind_contextvars(request_id=exchange.request_id)
+        try:
+            await self._app(exchange.scope, receive, exchange.send)
+        finally:
+            if scope["type"] == "http":
+                self._note(exchange)
+
+    def _note(self, exchange: _Exchange) -> None:
+        seconds = perf_counter() - exchange.began
+        method = exchange.method
+        route = exchange.scope.get("path_template") or UNROUTED
+        self._metrics.observe(method, route, exchange.status, seconds)
+        milliseconds = round(seconds * 1000, 1)
+        _log.info("request", method=method, route=route, status=exchange.status, ms=milliseconds)
+
+
+class _Exchange:
+    """One request and its answer; the status is 0 while there is none."""
+
+    def __init__(self, scope: Scope, send: Send, headers: Headers) -> None:
+        self.began = perf_counter()
+        self.status = 0
+        self.method = scope.get("method", "GET")
+        self.request_id = _request_id(scope)
+        self.scope = {**scope, "method": "GET"} if self.method == "HEAD" else scope
+        self.scope.setdefault("state", {})["request_id"] = self.request_id
+        self._send = send
+        self._headers = headers
+
+    async def send(self, message: Message) -> None:
+        """Add our headers where an answer begins; those that it brings itself stay."""
+        if message["type"] in _STARTS:
+            own = tuple(message.get("headers", ()))
+            names = {name for name, _ in own}
+            missing = (header for header in self._headers if header[0] not in names)
+            message["headers"] = (*own, (b"x-request-id", self.request_id.encode()), *missing)
+            self.status = message.get("status", 101)
+        await self._send(message)
+
+
+def _request_id(scope: Scope) -> str:
+    for name, value in scope["headers"]:
+        if name == b"x-request-id" and _SANE_ID.fullmatch(value):
+            return str(value.decode())
+    return str(new_id())

@@ -1,0 +1,74 @@
+"""The OpenAPI document: paths by Litestar, schemas by msgspec, whose types they are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import product
+from typing import Any
+
+import msgspec
+from litestar import Litestar
+from litestar.di import Provide
+from litestar.handlers import HTTPRouteHandler
+from litestar.openapi.config import OpenAPIConfig
+from litestar.openapi.spec import Components, SecurityScheme
+from litestar.types import ControllerRouterHandler
+
+from internal.adapters.http.auth import acting
+from internal.adapters.http.routes import BEARER
+
+REF = "#/components/schemas/{name}"
+
+DESCRIPTION = """A hosted job queue: submit jobs, and Windlass runs them by priority and schedule.
+
+Answers are `{"data": ...}`, lists add `next_cursor`, errors are `{"error": ...}` with a stable
+`code`. Unknown fields and query parameters are refused. Times are RFC 3339 in UTC.
+"""
+
+
+def describe(route_handlers: Sequence[ControllerRouterHandler], version: str) -> bytes:
+    """The document, as JSON, of these routes."""
+    bearer = SecurityScheme(type="http", scheme="bearer", bearer_format="JWT")
+    config = OpenAPIConfig(
+        title="Windlass",
+        version=version,
+        description=DESCRIPTION,
+        components=Components(security_schemes={BEARER: bearer}),
+    )
+    actor = Provide(acting, sync_to_thread=False)
+    app = Litestar(
+        route_handlers, dependencies={"actor": actor}, openapi_config=config, logging_config=None
+    )
+    document = app.openapi_schema.to_schema()
+    # Litestar drops docstrings, `additionalProperties: false` and some limits of msgspec's types.
+    types = [type_ for handler in _described(app) for type_ in _types(handler)]
+    _, schemas = msgspec.json.schema_components(types, ref_template=REF)
+    document["components"]["schemas"] = schemas
+    for handler in _described(app):
+        _loosen(handler, document["paths"])
+    return msgspec.json.encode(document)
+
+
+def _loosen(handler: HTTPRouteHandler, paths: dict[str, Any]) -> None:
+    """Say that a body with a default may be left out."""
+    body = handler.parsed_data_field
+    if body is not None and body.has_default:
+        for path, method in product(handler.paths, handler.http_methods):
+            paths[path][method.lower()]["requestBody"]["required"] = False
+
+
+def _described(app: Litestar) -> Iterator[HTTPRouteHandler]:
+    for route in app.routes:
+        for handler in getattr(route, "route_handlers", ()):
+            if isinstance(handler, HTTPRouteHandler) and handler.resolve_include_in_schema():
+                yield handler
+
+
+def _types(handler: HTTPRouteHandler) -> Iterator[Any]:
+    """The body and the answers."""
+    for field in (handler.parsed_fn_signature.return_type, handler.parsed_data_field):
+        for each in () if field is None else (field, *field.inner_types):
+            if isinstance(each.annotation, type) and issubclass(each.annotation, msgspec.Struct):
+                yield each.annotation
+    for spec in (handler.responses or {}).values():
+        yield spec.data_container

@@ -1,0 +1,66 @@
+"""The routes for whoever runs Windlass."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Final, Literal
+
+import msgspec
+from litestar import MediaType, Response, get
+from litestar.handlers import HTTPRouteHandler
+from prometheus_client import CollectorRegistry
+from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+
+from internal.adapters.http.routes import public
+from internal.domain.errors import UnavailableError
+
+TAGS: Final = ("Operation",)
+
+# Raises UnavailableError, saying what is missing, until requests can be served.
+Readiness = Callable[[], Awaitable[None]]
+
+
+class Health(msgspec.Struct, frozen=True):
+    """The process runs."""
+
+    status: Literal["ok"]
+
+
+class Ready(msgspec.Struct, frozen=True):
+    """Requests can be served."""
+
+    status: Literal["ready"]
+
+
+class OperationRoutes:
+    """Health, readiness and metrics."""
+
+    def __init__(self, check_ready: Readiness, registry: CollectorRegistry) -> None:
+        self._check_ready = check_ready
+        self._registry = registry
+
+    def handlers(self) -> list[HTTPRouteHandler]:
+        """All of them; they need no token."""
+        health = public("health", "Whether the process runs", tags=TAGS)
+        ready = public(
+            "ready",
+            "Whether requests can be served, or what is missing",
+            UnavailableError,
+            tags=TAGS,
+        )
+        metrics = public("metrics", "Numbers for Prometheus", tags=TAGS)
+        return [
+            get("/health", **health)(self.health),
+            get("/ready", **ready)(self.ready),
+            get("/metrics", media_type=MediaType.TEXT, **metrics)(self.metrics),
+        ]
+
+    async def health(self) -> Health:
+        return Health("ok")
+
+    async def ready(self) -> Ready:
+        await self._check_ready()
+        return Ready("ready")
+
+    async def metrics(self) -> Response[bytes]:
+        return Response(generate_latest(self._registry), media_type=CONTENT_TYPE_LATEST)

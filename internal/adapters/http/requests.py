@@ -1,0 +1,105 @@
+"""Reading requests: bodies straight into the type that a handler declares."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any, Final
+
+import msgspec
+from litestar import Request
+from litestar.datastructures import State
+from litestar.params import ParameterKwarg
+from litestar.types import Empty
+
+from internal.adapters.http.faults import BODY, invalid
+from internal.domain.accounts import Actor
+from internal.domain.errors import FieldError, UnsupportedMediaTypeError, ValidationError
+
+MAX_BODY_BYTES: Final = 16 * 1024 * 1024
+
+_TRUNCATED: Final = "Input data was truncated"
+_HALF_OR_CUT: Final = (
+    "is not valid JSON: it ends too early, or a string has one half of a surrogate pair"
+)
+
+
+class ApiRequest(Request[Actor, None, State]):
+    """A request whose JSON body is decoded once, by msgspec, into the handler's `data` type.
+
+    Litestar would decode into plain objects first, and `msgspec.Raw` would lose the bytes sent.
+    """
+
+    async def json(self) -> Any:
+        if self._json is Empty:
+            _require_json(self.headers.get("content-type", ""))
+            field = self.route_handler.parsed_data_field
+            type_ = Any if field is None else field.annotation
+            self._json = decode(await self.body(), type_)
+        return self._json
+
+
+def decode(body: bytes, type_: Any) -> Any:
+    """The body as a value of `type_`.
+
+    Raises:
+        ValidationError: naming the field, or what is wrong with the JSON.
+    """
+    try:
+        return _decoder(type_).decode(body)
+    except msgspec.ValidationError as error:
+        raise invalid(str(error)) from error
+    except msgspec.DecodeError as error:
+        text = str(error)
+        reason = _HALF_OR_CUT if text == _TRUNCATED else f"is not valid JSON: {text}"
+        raise _bad_body(reason) from error
+    except UnicodeDecodeError as error:
+        raise _bad_body("is not UTF-8") from error
+    except RecursionError as error:
+        raise _bad_body("is nested too deeply") from error
+
+
+def refuse_unknown_query(request: Request[Any, Any, Any]) -> None:
+    """Refuse query parameters that the route does not have, and those given twice.
+
+    Raises:
+        ValidationError: naming the first one.
+    """
+    if not request.scope["query_string"]:
+        return
+    known = _query_names(request.route_handler)
+    seen: set[str] = set()
+    for name, _ in request.query_params.multi_items():
+        if name not in known:
+            allowed = f"; known are {', '.join(sorted(known))}" if known else ""
+            raise ValidationError.of(FieldError(name, f"is not a known query parameter{allowed}"))
+        if name in seen:
+            raise ValidationError.of(FieldError(name, "is given twice: separate values by commas"))
+        seen.add(name)
+
+
+def _require_json(content_type: str) -> None:
+    if content_type == "application/json":
+        return
+    media_type, _, parameters = content_type.lower().partition(";")
+    charset = parameters.replace(" ", "").replace('"', "")
+    if media_type.strip() != "application/json" or charset not in {"", "charset=utf-8"}:
+        raise UnsupportedMediaTypeError
+
+
+@cache
+def _decoder(type_: Any) -> msgspec.json.Decoder[Any]:
+    return msgspec.json.Decoder(type_)
+
+
+@cache
+def _query_names(handler: Any) -> frozenset[str]:
+    return frozenset(
+        field.kwarg_definition.name or name
+        for name, field in handler.parsed_fn_signature.parameters.items()
+        if isinstance(field.kwarg_definition, ParameterKwarg)
+        and field.kwarg_definition.param_type == "query"
+    )
+
+
+def _bad_body(reason: str) -> ValidationError:
+    return ValidationError.of(FieldError(BODY, reason))

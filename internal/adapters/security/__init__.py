@@ -1,0 +1,1 @@
+"""Passwords and tokens: bcrypt, JWT and HMAC."""

@@ -1,0 +1,135 @@
+"""A running API: real HTTP on a free port, in the test's own loop."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Final
+
+import httpx
+import msgspec
+import uvicorn
+from prometheus_client import CollectorRegistry
+
+from internal.adapters.http.app import Parts, build_app
+from internal.adapters.http.dashboard import load_dashboard
+from internal.adapters.postgres.accounts import PostgresUsers
+from internal.adapters.postgres.database import Database, open_database
+from internal.adapters.postgres.sessions import PostgresSessions
+from internal.adapters.postgres.throttle import PostgresLoginThrottle
+from internal.adapters.security.passwords import BcryptHasher
+from internal.adapters.security.tokens import Tokens
+from internal.services.accounts import AccountRules, Accounts
+from tests.support.wakeups import SilentWakeups
+
+SECRET: Final = "a secret of tests, with more than 32 bytes"
+PASSWORD: Final = "correct horse"
+# bcrypt's fewest, so that a test does not wait for the work it asks for.
+ROUNDS: Final = 4
+
+_numbers = itertools.count(1)
+
+
+class Settings(msgspec.Struct, frozen=True):
+    """What tests change about an API."""
+
+    access_ttl: timedelta = timedelta(minutes=15)
+    refresh_ttl: timedelta = timedelta(days=30)
+    reuse_grace: timedelta = timedelta(seconds=10)
+    login_rate: int = 10
+    admin_email: str | None = None
+    dashboard: Path | None = None
+
+
+class SignedUp(msgspec.Struct):
+    """A user with their session, and a client that sends their access token."""
+
+    email: str
+    session: dict[str, Any]
+    client: httpx.AsyncClient
+
+
+class Api:
+    """A server and clients for it."""
+
+    def __init__(self, url: str, database: Database, tokens: Tokens) -> None:
+        self.url = url
+        self.database = database
+        self.tokens = tokens
+        self._clients: list[httpx.AsyncClient] = []
+
+    def client(self, token: str | None = None, **headers: str) -> httpx.AsyncClient:
+        """A client of its own, with its own cookies."""
+        if token is not None:
+            headers["Authorization"] = f"Bearer {token}"
+        client = httpx.AsyncClient(base_url=self.url, headers=headers, timeout=30)
+        self._clients.append(client)
+        return client
+
+    async def a_user(self, email: str | None = None, password: str = PASSWORD) -> SignedUp:
+        """Sign somebody up."""
+        email = email or f"user{next(_numbers)}@example.com"
+        answer = await self.client().post("/v1/signup", json={"email": email, "password": password})
+        assert answer.status_code == 201, answer.text
+        session = answer.json()["data"]
+        return SignedUp(email, session, self.client(session["access_token"]))
+
+    async def close(self) -> None:
+        for client in self._clients:
+            await client.aclose()
+
+
+@asynccontextmanager
+async def running_api(database_url: str, settings: Settings | None = None) -> AsyncIterator[Api]:
+    """Serve the API on this database while the context is open."""
+    settings = settings or Settings()
+    database = await open_database(database_url, name="windlass-test", size=5)
+    tokens = Tokens(SECRET, settings.access_ttl)
+    hasher = BcryptHasher(ROUNDS)
+    accounts = Accounts(
+        users=PostgresUsers(database),
+        sessions=PostgresSessions(database, SilentWakeups()),
+        throttle=PostgresLoginThrottle(database, settings.login_rate),
+        hasher=hasher,
+        tokens=tokens,
+        now=lambda: datetime.now(UTC),
+        rules=AccountRules(settings.refresh_ttl, settings.reuse_grace, settings.admin_email),
+    )
+    parts = Parts(
+        version="0.0.0",
+        accounts=accounts,
+        tokens=tokens,
+        refresh_ttl=settings.refresh_ttl,
+        check_ready=database.check,
+        registry=CollectorRegistry(),
+        dashboard=load_dashboard(settings.dashboard),
+    )
+    try:
+        async with _serving(build_app(parts)) as url:
+            api = Api(url, database, tokens)
+            yield api
+            await api.close()
+    finally:
+        hasher.close()
+        await database.close()
+
+
+@asynccontextmanager
+async def _serving(app: Any) -> AsyncIterator[str]:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        config = uvicorn.Config(app, log_config=None, lifespan="on", timeout_graceful_shutdown=5)
+        server = uvicorn.Server(config)
+        serving = asyncio.create_task(server.serve(sockets=[listener]))
+        try:
+            while not server.started:
+                assert not serving.done(), "the server did not start"
+                await asyncio.sleep(0.01)
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        finally:
+            server.should_exit = True
+            await serving
