@@ -8,7 +8,7 @@ import { type JobPage, mergeJob, mergeJobs } from "./live/apply";
 import { Live } from "./live/live";
 import { Notices } from "./live/notices";
 import { recent } from "./live/recent";
-import { toast } from "./ui/toast-store";
+import { toast, toasts } from "./ui/toast-store";
 
 const TRIES = 3;
 const STATS_GAP_MS = 2_000;
@@ -93,5 +93,6 @@ function forgetEverything(): void {
   live.stop();
   notices.clear();
   recent.clear();
+  toasts.set([]);
   queries.clear();
 }

@@ -8,3 +8,9 @@ declare module "swagger-ui-dist/swagger-ui-es-bundle.js" {
   }
   export default function SwaggerUI(options: Options): void;
 }
+
+interface Window {
+  trustedTypes?: {
+    createPolicy(name: string, rules: { createHTML: (text: string) => string }): unknown;
+  };
+}

@@ -13,13 +13,14 @@ export function submitCommand(origin: string, body: string): string {
   ].join(" \\\n  ");
 }
 
-/** Logs in and puts the access token into `TOKEN`; the password is asked for, so that it stays out of the history. */
+/** Logs in and puts the access token into `TOKEN`. */
 export function tokenCommand(origin: string, email: string): string {
-  const body = quote(`{"email": "${email}", "password": "%s"}`);
+  const body = JSON.stringify({ email, password: "YOUR PASSWORD" });
   return [
-    "read -rsp 'Password: ' PASSWORD",
-    `TOKEN=$(printf ${body} "$PASSWORD" |`,
-    `  curl -s ${origin}/v1/login -H 'Content-Type: application/json' -d @- |`,
-    `  sed 's/.*"access_token":"\\([^"]*\\)".*/\\1/')`,
-  ].join("\n");
+    `TOKEN=$(curl -s ${origin}/v1/login`,
+    "-H 'Content-Type: application/json'",
+    `-d ${quote(body)} |`,
+  ]
+    .join(" \\\n  ")
+    .concat(`\n  sed 's/.*"access_token":"\\([^"]*\\)".*/\\1/')`);
 }

@@ -18,6 +18,12 @@ const SECOND = 1000;
 const MINUTE = 60 * SECOND;
 const HOUR = 60 * MINUTE;
 const DAY = 24 * HOUR;
+const UNITS = [
+  [DAY, "d"],
+  [HOUR, "h"],
+  [MINUTE, "min"],
+  [SECOND, "s"],
+] as const;
 
 /** "3 min. ago", "in 4 sec."; anything nearer than a second is "now". */
 export function ago(at: number, now: number): string {
@@ -39,6 +45,13 @@ export function duration(ms: number): string {
   if (span < HOUR) return `${Math.floor(span / MINUTE)}:${pad((span % MINUTE) / SECOND)} min`;
   if (span < DAY) return `${Math.floor(span / HOUR)}:${pad((span % HOUR) / MINUTE)} h`;
   return `${Math.floor(span / DAY)} d ${Math.floor((span % DAY) / HOUR)} h`;
+}
+
+/** A setting's length in the largest unit that fits it whole: "2 s", "15 min". */
+export function limit(ms: number): string {
+  for (const [size, unit] of UNITS)
+    if (ms >= size && ms % size === 0) return `${ms / size} ${unit}`;
+  return `${whole.format(ms)} ms`;
 }
 
 function pad(value: number): string {
@@ -76,7 +89,7 @@ export function moment(job: Timed, now: number): { text: string; at: string } {
       return { text: "waits for others", at: job.created_at };
     case "scheduled":
       return {
-        text: `${job.attempts > 0 ? "retries" : "starts"} ${ago(Date.parse(job.run_at), now)}`,
+        text: `${job.attempts > 0 ? "retries" : "starts"} ${ago(Math.max(now, Date.parse(job.run_at)), now)}`,
         at: job.run_at,
       };
     case "queued":

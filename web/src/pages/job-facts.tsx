@@ -1,6 +1,6 @@
 import type { ReactNode } from "react";
 import type { Job } from "../api/types";
-import { duration } from "../lib/format";
+import { limit } from "../lib/format";
 import { Priority } from "../ui/badge";
 import { CopyButton } from "../ui/copy";
 import { Instant } from "../ui/times";
@@ -30,7 +30,7 @@ export function JobFacts({ job }: { job: Job }) {
         <Time name="Finished" at={job.finished_at} />
         <Time name="Asked to stop" at={job.cancel_requested_at} />
         <Fact name="Retries">{backoff(job.backoff)}</Fact>
-        <Fact name="Time limit">{duration(job.timeout_ms)} an attempt</Fact>
+        <Fact name="Time limit">{limit(job.timeout_ms)} an attempt</Fact>
         {job.tags.length > 0 && <Fact name="Tags">{job.tags.join(", ")}</Fact>}
         {job.idempotency_key && <Fact name="Idempotency key">{job.idempotency_key}</Fact>}
       </dl>
@@ -57,6 +57,6 @@ function Time({ name, at }: { name: string; at: string | null }) {
 }
 
 function backoff({ strategy, base_ms, max_ms }: Job["backoff"]): string {
-  if (strategy === "fixed") return `every ${duration(base_ms)}`;
-  return `after ${duration(base_ms)}, doubling up to ${duration(max_ms)}`;
+  if (strategy === "fixed") return `every ${limit(base_ms)}`;
+  return `after ${limit(base_ms)}, doubling up to ${limit(max_ms)}`;
 }

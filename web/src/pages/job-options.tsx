@@ -26,7 +26,7 @@ export function MoreOptions() {
           )}
         </Field>
         <Field label="Not before">
-          {(control) => <input {...control} name="run_at" type="datetime-local" step={1} />}
+          {(control) => <input {...control} name="run_at" type="datetime-local" />}
         </Field>
         <Field label="Most attempts">
           {(control) => (

@@ -42,17 +42,19 @@ function ThemeChoice() {
   return (
     <fieldset className="segments">
       <legend>Theme</legend>
-      {THEMES.map((name) => (
-        <label key={name}>
-          <input
-            type="radio"
-            name="theme"
-            checked={name === chosen}
-            onChange={() => chooseTheme(name)}
-          />
-          <span>{name}</span>
-        </label>
-      ))}
+      <div>
+        {THEMES.map((name) => (
+          <label key={name}>
+            <input
+              type="radio"
+              name="theme"
+              checked={name === chosen}
+              onChange={() => chooseTheme(name)}
+            />
+            <span>{name}</span>
+          </label>
+        ))}
+      </div>
     </fieldset>
   );
 }

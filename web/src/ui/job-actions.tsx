@@ -1,5 +1,5 @@
 import { useMutation, useQueryClient } from "@tanstack/react-query";
-import { Ban, RotateCcw } from "lucide-react";
+import { CircleStop, type LucideIcon, RotateCcw } from "lucide-react";
 import { ApiError } from "../api/errors";
 import { cancelJob, keys, retryJob } from "../api/queries";
 import type { Job } from "../api/types";
@@ -18,7 +18,7 @@ export function JobActions({ job, compact = false }: { job: Acted; compact?: boo
     return <Action {...shared} name="Retry" icon={RotateCcw} action={retry} />;
   }
   if (job.status === "succeeded" || job.cancel_requested_at) return null;
-  return <Action {...shared} name="Cancel" icon={Ban} action={cancel} />;
+  return <Action {...shared} name="Cancel" icon={CircleStop} action={cancel} />;
 }
 
 /** Runs an action on a job; a refusal is told, and either way what is on screen is read again. */
@@ -48,7 +48,7 @@ function useAction(run: (id: string) => Promise<Job>, said: (job: Job) => string
 
 interface ActionProps {
   name: string;
-  icon: typeof Ban;
+  icon: LucideIcon;
   job: Acted;
   compact: boolean;
   action: ReturnType<typeof useAction>;

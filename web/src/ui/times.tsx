@@ -17,8 +17,9 @@ export function Ago({ at }: { at: string }) {
 export function Instant({ at }: { at: string }) {
   const now = useStore(seconds);
   return (
-    <time dateTime={at}>
-      {absolute(Date.parse(at))} <span className="quiet">({ago(Date.parse(at), now)})</span>
+    <time dateTime={at} className="instant">
+      <span>{absolute(Date.parse(at))}</span>{" "}
+      <span className="quiet">{ago(Date.parse(at), now)}</span>
     </time>
   );
 }
