@@ -14,5 +14,5 @@ export default defineConfig({
   server: {
     proxy: { "/v1": { target: SERVER, ws: true }, "/openapi.json": SERVER },
   },
-  test: { environment: "jsdom", setupFiles: "src/test-setup.ts", restoreMocks: true },
+  test: { environment: "jsdom", setupFiles: "src/testing/setup.ts", restoreMocks: true },
 });

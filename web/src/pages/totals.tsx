@@ -45,7 +45,7 @@ function Tile({ status, value, counts, current }: TileProps) {
       <span className="tile-name">
         {status ? <StatusIcon status={status} /> : <Layers aria-hidden size={15} />}
         <span>{status ?? "all"}</span>
-      </span>
+      </span>{" "}
       <span className="tile-count" title={value === undefined ? undefined : exact(value)}>
         {value === undefined ? "–" : about + count(value)}
       </span>
