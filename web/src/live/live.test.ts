@@ -234,11 +234,13 @@ test("after a stop nothing is heard, delivered or tried", async () => {
   const live = await aReadyLive();
   const socket = newest();
   socket.says({ event: "job.queued", job: aSummary() });
+  socket.says({ event: "resync" });
   live.stop();
+  reread.mockClear();
   socket.says({ event: "job.running", job: aSummary({ version: 2 }) });
   socket.ends(1006);
   await wait(120_000);
-  expect(delivered).toEqual([]);
+  expect([delivered, reread.mock.calls]).toEqual([[], []]);
   expect(sockets).toHaveLength(1);
   expect(live.state.get().kind).toBe("off");
 });
