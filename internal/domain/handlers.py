@@ -127,12 +127,13 @@ class Handlers(Mapping[str, Handler]):
     """The job types that this installation runs."""
 
     def __init__(self, declared: Iterable[Handler]) -> None:
-        """Raise ValueError when two handlers want the same type."""
+        """Raise ValueError when two handlers want the same type; the same one twice is fine."""
         self._by_type: dict[str, Handler] = {}
         for each in declared:
-            if each.type in self._by_type:
-                raise ValueError(f"two handlers are declared for the type {each.type!r}")
-            self._by_type[each.type] = each
+            rival = self._by_type.setdefault(each.type, each)
+            if rival is not each:
+                places = f"{rival.function.__module__} and {each.function.__module__}"
+                raise ValueError(f"the type {each.type!r} has two handlers, in {places}")
 
     def __getitem__(self, type_: str) -> Handler:
         return self._by_type[type_]

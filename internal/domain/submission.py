@@ -20,10 +20,12 @@ from internal.domain.retry import Backoff, Strategy
 MAX_BATCH: Final = 10_000
 MAX_DELAY_MS: Final = 30 * 24 * 3600 * 1000
 MAX_TIMEOUT_MS: Final = 24 * 3600 * 1000
+EARLIEST_RUN_AT: Final = datetime(1970, 1, 1, tzinfo=UTC)
 LATEST_RUN_AT: Final = datetime(2200, 1, 1, tzinfo=UTC)
 
-# PostgreSQL's text cannot hold NUL; no control character belongs into a name.
-_PRINTABLE: Final = r"^[^\x00-\x1f\x7f]+$"
+# PostgreSQL's text cannot hold NUL; no control character belongs into a name. In
+# Python `$` also matches before a last line feed, hence the look-ahead.
+_PRINTABLE: Final = r"^[^\x00-\x1f\x7f]+$(?!\n)"
 
 TypeName = Annotated[str, Meta(min_length=1, max_length=200, pattern=_PRINTABLE)]
 QueueName = Annotated[str, Meta(min_length=1, max_length=100, pattern=_PRINTABLE)]
@@ -131,7 +133,7 @@ def accept(
         tags=request.tags or (),
         run_at=request.run_at,
         idempotency_key=request.idempotency_key,
-        request_hash=request_hash(request),
+        request_hash=_fingerprint(request, index),
         index=index,
     )
 
@@ -143,6 +145,14 @@ def request_hash(request: Submission) -> bytes:
     """
     bare = msgspec.structs.replace(request, idempotency_key=None)
     return hashlib.sha256(msgspec.json.format(msgspec.json.encode(bare), indent=-1)).digest()
+
+
+def _fingerprint(request: Submission, index: int | None) -> bytes:
+    """The whole request is a level deeper than its payload: the decoder may give up here."""
+    try:
+        return request_hash(request)
+    except RecursionError as error:
+        raise ValidationError.of(FieldError("payload", f"is nested: {error}", index)) from error
 
 
 def _payload(request: Submission, limit: int, index: int | None) -> str:
@@ -164,8 +174,9 @@ def _payload(request: Submission, limit: int, index: int | None) -> str:
 
 
 def _time_faults(request: Submission, index: int | None) -> list[FieldError]:
-    if request.run_at is not None and request.run_at >= LATEST_RUN_AT:
-        return [FieldError("run_at", f"must be before {LATEST_RUN_AT:%Y}", index)]
+    if request.run_at is not None and not EARLIEST_RUN_AT <= request.run_at < LATEST_RUN_AT:
+        between = f"{EARLIEST_RUN_AT:%Y} and {LATEST_RUN_AT:%Y}"
+        return [FieldError("run_at", f"must be between {between}", index)]
     return []
 
 

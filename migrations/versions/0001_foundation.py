@@ -268,21 +268,21 @@ create table minute_wait (
 ) with (fillfactor = 50);
 """
 
+# The ids are those of jobs; of the session where kind is `ended`.
 FEED = """
 create table outbox (
   id bigint generated always as identity primary key,
   user_id uuid not null,
-  job_ids uuid[] not null default '{}',
-  ended_session uuid,
-  resync boolean not null default false
+  kind text not null default 'changed'
+    constraint outbox_kind check (kind in ('changed', 'progress', 'resync', 'ended')),
+  ids uuid[] not null default '{}'
 ) with (autovacuum_vacuum_scale_factor = 0.01);
 
 create table feed (
   position bigint generated always as identity primary key,
   user_id uuid not null,
-  job_ids uuid[] not null,
-  ended_session uuid,
-  resync boolean not null,
+  kind text not null,
+  ids uuid[] not null,
   at timestamptz not null default now()
 ) with (autovacuum_vacuum_scale_factor = 0.01);
 """

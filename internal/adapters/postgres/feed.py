@@ -6,7 +6,7 @@ from typing import Final
 
 from internal.adapters.postgres.database import Database
 from internal.adapters.postgres.statements import statement
-from internal.domain.ports.feed import Change, Topic, Wakeups
+from internal.domain.ports.feed import Change, Kind, Topic, Wakeups
 
 # Any constant will do, as long as nothing else on this database takes the same advisory lock.
 RELAY_LOCK: Final = 0x57494E44_4C415353
@@ -32,7 +32,7 @@ class PostgresFeed:
 
     async def after(self, position: int, limit: int) -> list[Change]:
         query = """
-            select position, user_id, job_ids, ended_session, resync
+            select position, user_id, kind, ids
             from feed
             where position > $1
             order by position
@@ -44,9 +44,8 @@ class PostgresFeed:
             Change(
                 position=row["position"],
                 user_id=row["user_id"],
-                job_ids=tuple(row["job_ids"]),
-                ended_session=row["ended_session"],
-                resync=row["resync"],
+                kind=Kind(row["kind"]),
+                ids=tuple(row["ids"]),
             )
             for row in rows
         ]

@@ -9,7 +9,6 @@ from sqlalchemy import (
     JSON,
     REAL,
     BigInteger,
-    Boolean,
     CheckConstraint,
     Column,
     Double,
@@ -292,9 +291,9 @@ outbox = Table(
     metadata,
     Column("id", BigInteger, Identity(always=True), primary_key=True),
     Column("user_id", Uuid, nullable=False),
-    Column("job_ids", ARRAY(Uuid), nullable=False, server_default=text("'{}'")),
-    Column("ended_session", Uuid),
-    Column("resync", Boolean, nullable=False, server_default=text("false")),
+    Column("kind", Text, nullable=False, server_default="changed"),
+    Column("ids", ARRAY(Uuid), nullable=False, server_default=text("'{}'")),
+    CheckConstraint("kind in ('changed', 'progress', 'resync', 'ended')", name="outbox_kind"),
 )
 
 feed = Table(
@@ -302,8 +301,7 @@ feed = Table(
     metadata,
     Column("position", BigInteger, Identity(always=True), primary_key=True),
     Column("user_id", Uuid, nullable=False),
-    Column("job_ids", ARRAY(Uuid), nullable=False),
-    Column("ended_session", Uuid),
-    Column("resync", Boolean, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("ids", ARRAY(Uuid), nullable=False),
     Column("at", Moment, nullable=False, server_default=NOW),
 )

@@ -21,17 +21,26 @@ class Topic(StrEnum):
     FEED = "feed"
 
 
-class Change(msgspec.Struct, frozen=True):
-    """An entry of the feed: jobs of one user that changed, or one of their sessions that ended.
+class Kind(StrEnum):
+    """What an entry of the feed tells."""
 
-    With `resync` something changed that no job's event can tell, such as a deletion.
+    CHANGED = "changed"
+    PROGRESS = "progress"
+    RESYNC = "resync"
+    ENDED = "ended"
+
+
+class Change(msgspec.Struct, frozen=True):
+    """An entry of the feed about one user.
+
+    `ids` are the jobs that changed or progressed, or the session that ended. A resync has none:
+    something changed that no job's event can tell, such as a deletion.
     """
 
     position: int
     user_id: UUID
-    job_ids: tuple[UUID, ...]
-    ended_session: UUID | None
-    resync: bool
+    kind: Kind
+    ids: tuple[UUID, ...]
 
 
 class Relay(Protocol):

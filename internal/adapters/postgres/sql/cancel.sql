@@ -38,7 +38,7 @@ counted as (
   select flow_id, user_id, -blocked, -scheduled, -queued, 1 from taken
 ),
 told as (
-  insert into outbox (user_id, job_ids)
+  insert into outbox (user_id, ids)
   select user_id, array[job_id] from taken
   union all
   select user_id, array[job_id] from asked

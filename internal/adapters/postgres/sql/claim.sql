@@ -37,7 +37,7 @@ counted as (
   select flow_id, user_id, -count(*), count(*) from taken group by flow_id, user_id
 ),
 told as (
-  insert into outbox (user_id, job_ids)
+  insert into outbox (user_id, ids)
   select user_id, array_agg(job_id) from taken group by user_id
 )
 select j.id, j.user_id, t.version + 1 as token, j.type, j.payload, t.number + 1 as number,

@@ -24,7 +24,7 @@ counted as (
   select flow_id, user_id, -(status = 4)::int, -(status = 5)::int, -(status = 6)::int from taken
 ),
 told as (
-  insert into outbox (user_id, resync)
-  select user_id, true from taken
+  insert into outbox (user_id, kind)
+  select user_id, 'resync' from taken
 )
 select job_id from taken

@@ -67,7 +67,7 @@ counted as (
   group by flow_id, user_id
 ),
 told as (
-  insert into outbox (user_id, job_ids)
+  insert into outbox (user_id, ids)
   select user_id, array_agg(job_id) from ended group by user_id
 )
 select job_id, status from ended

@@ -7,5 +7,5 @@ with noted as (
     and l.token = i.token
   returning l.job_id, l.user_id
 )
-insert into outbox (user_id, job_ids)
-select user_id, array_agg(job_id) from noted group by user_id
+insert into outbox (user_id, kind, ids)
+select user_id, 'progress', array_agg(job_id) from noted group by user_id

@@ -9,17 +9,11 @@ moved as (
     and id = any(array(select id from outbox order by id limit $1))
   returning *
 ),
-jobs as (
-  insert into feed (user_id, job_ids, resync)
-  select m.user_id, array_agg(distinct j.id), false
+told as (
+  insert into feed (user_id, kind, ids)
+  select m.user_id, m.kind, coalesce(array_agg(distinct i.id) filter (where i.id is not null), '{}')
   from moved m
-  cross join lateral unnest(m.job_ids) as j(id)
-  group by m.user_id
-),
-others as (
-  insert into feed (user_id, job_ids, ended_session, resync)
-  select user_id, '{}', ended_session, resync
-  from moved
-  where resync or ended_session is not null
+  left join lateral unnest(m.ids) as i(id) on true
+  group by m.user_id, m.kind
 )
 select case when elected then (select count(*) from moved) end as moved from leader

@@ -19,7 +19,7 @@ counted as (
   select flow_id, user_id, 1, -(status = 5)::int, -(status = 6)::int from taken
 ),
 told as (
-  insert into outbox (user_id, job_ids)
+  insert into outbox (user_id, ids)
   select user_id, array[job_id] from taken
 )
 select job_id from taken

@@ -59,7 +59,7 @@ counted as (
   group by flow_id
 ),
 told as (
-  insert into outbox (user_id, job_ids)
+  insert into outbox (user_id, ids)
   select $1, array_agg(id) from fresh having count(*) > 0
 )
 select id, later, due, now() as created_at

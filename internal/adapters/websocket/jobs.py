@@ -1,0 +1,174 @@
+"""`WS /v1/ws/jobs`: a user's own events, as they happen."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import msgspec
+from litestar import WebSocket, websocket
+from litestar.exceptions import WebSocketDisconnect
+from litestar.handlers import WebsocketRouteHandler
+
+from internal.domain.accounts import Actor
+from internal.domain.errors import UnavailableError, WindlassError
+from internal.domain.ports.accounts import Sessions, Tickets, TokenIssuer
+from internal.services.live import Live, News, Signal, Watcher
+
+UNAUTHENTICATED: Final = 4401
+TRY_AGAIN_LATER: Final = 1013
+FIRST_MESSAGE_S: Final = 5.0
+PING_S: Final = 20.0
+
+READY: Final = '{"event":"ready"}'
+RESYNC: Final = '{"event":"resync"}'
+PING: Final = '{"event":"ping"}'
+
+Socket = WebSocket[Any, Any, Any]
+
+_log = logging.getLogger(__name__)
+
+
+class TicketMessage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A browser's first message: browsers cannot set headers on a WebSocket."""
+
+    ticket: str
+
+
+class JobSockets:
+    """Admits by header or ticket, then sends until the token ends."""
+
+    def __init__(
+        self, live: Live, tokens: TokenIssuer, tickets: Tickets, sessions: Sessions
+    ) -> None:
+        self._live = live
+        self._tokens = tokens
+        self._tickets = tickets
+        self._sessions = sessions
+
+    def handler(self) -> WebsocketRouteHandler:
+        """The route, for the application to mount."""
+
+        @websocket("/v1/ws/jobs")
+        async def jobs(socket: Socket) -> None:
+            with suppress(WebSocketDisconnect):
+                await self._serve(socket)
+
+        return jobs
+
+    async def _serve(self, socket: Socket) -> None:
+        header = socket.headers.get("authorization")
+        refusal = _foreign_origin(socket)
+        actor: Actor | None = None
+        if refusal is None and header is not None:
+            try:
+                actor = self._tokens.verify(header.partition(" ")[2].strip())
+            except WindlassError as error:
+                refusal = error.message
+        if refusal is not None:
+            await _refuse(socket, refusal)
+            return
+        await socket.accept()
+        try:
+            actor = actor or await self._by_ticket(socket)
+            admitted = actor is not None and await self._sessions.is_open(actor.session_id)
+        except UnavailableError:
+            await socket.close(TRY_AGAIN_LATER, "the database is away")
+            return
+        if actor is None or not admitted:
+            await socket.close(UNAUTHENTICATED, "get a new ticket or token and connect again")
+            return
+        await self._stream(socket, actor)
+
+    async def _by_ticket(self, socket: Socket) -> Actor | None:
+        try:
+            async with asyncio.timeout(FIRST_MESSAGE_S):
+                first = await socket.receive_text()
+            ticket = msgspec.json.decode(first, type=TicketMessage).ticket
+        except (TimeoutError, msgspec.DecodeError, RecursionError):
+            return None
+        return await self._tickets.redeem(ticket)
+
+    async def _stream(self, socket: Socket, actor: Actor) -> None:
+        watcher = self._live.watch(actor)
+        left = (actor.token_expires_at - datetime.now(UTC)).total_seconds()
+        listen = asyncio.create_task(_listen(socket), name="websocket reader")
+        try:
+            async with asyncio.timeout(max(0.0, left)):
+                await socket.send_text(READY)
+                await _send_until_ended(socket, watcher, listen)
+        except TimeoutError:
+            pass
+        finally:
+            self._live.leave(watcher)
+            listen.cancel()
+        if not listen.done():
+            await socket.close(UNAUTHENTICATED, "the token has ended")
+
+
+async def _send_until_ended(socket: Socket, watcher: Watcher, listen: asyncio.Task[None]) -> None:
+    """Send news and pings until the session ends or the client leaves."""
+    news: asyncio.Task[list[News]] | None = None
+    try:
+        while True:
+            news = news or asyncio.create_task(watcher.next(), name="websocket news")
+            done, _ = await asyncio.wait(
+                {news, listen}, timeout=PING_S, return_when=asyncio.FIRST_COMPLETED
+            )
+            if listen in done:
+                return
+            if not done:
+                await socket.send_text(PING)
+                continue
+            batch, news = news.result(), None
+            if await _send(socket, batch):
+                return
+    finally:
+        if news is not None:
+            news.cancel()
+
+
+async def _send(socket: Socket, batch: Sequence[News]) -> bool:
+    """Send a batch; whether it told that the session has ended."""
+    for each in batch:
+        if each is Signal.ENDED:
+            return True
+        text = RESYNC if each is Signal.RESYNC else msgspec.json.encode(each).decode()
+        await socket.send_text(text)
+    return False
+
+
+async def _listen(socket: Socket) -> None:
+    """Read and drop whatever comes, so that a close is noticed."""
+    with suppress(WebSocketDisconnect):
+        while True:
+            await socket.receive_data("text")
+
+
+def _foreign_origin(socket: Socket) -> str | None:
+    """Browsers name the page that connects: only our own may."""
+    origin = socket.headers.get("origin")
+    if origin is None or urlsplit(origin).netloc == socket.headers.get("host"):
+        return None
+    _log.info("a WebSocket of a foreign page was refused", extra={"origin": origin})
+    return "this page's origin may not connect"
+
+
+async def _refuse(socket: Socket, message: str) -> None:
+    """Answer the handshake with 401 in the error shape instead of accepting it."""
+    error: dict[str, Any] = {
+        "code": "UNAUTHENTICATED",
+        "message": message,
+        "details": [],
+        "request_id": None,
+    }
+    headers = [(b"content-type", b"application/json")]
+    await socket.receive()
+    await socket.send({"type": "websocket.http.response.start", "status": 401, "headers": headers})
+    body = msgspec.json.encode({"error": error})
+    await socket.send({"type": "websocket.http.response.body", "body": body, "more_body": False})

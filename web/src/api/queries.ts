@@ -1,0 +1,106 @@
+import { queryOptions } from "@tanstack/react-query";
+import { type JobPage, mergeJobs } from "../live/apply";
+import { recent } from "../live/recent";
+import { answer, client } from "./client";
+import { parseLossless, submissionText } from "./lossless";
+import type { Job, JobStatus, Submission } from "./types";
+
+export interface JobFilter {
+  status: JobStatus | null;
+  /** Where an older page starts; null is the newest page. */
+  cursor: string | null;
+}
+
+const PAGE_SIZE = 50;
+
+export const keys = {
+  lists: ["jobs"] as const,
+  list: (filter: JobFilter) => ["jobs", filter] as const,
+  job: (id: string) => ["job", id] as const,
+  attempts: (id: string) => ["job", id, "attempts"] as const,
+  stats: ["stats"] as const,
+};
+
+export function jobsQuery(filter: JobFilter) {
+  return queryOptions({
+    queryKey: keys.list(filter),
+    queryFn: ({ signal }) => readPage(filter, signal),
+  });
+}
+
+async function readPage(filter: JobFilter, signal: AbortSignal): Promise<JobPage> {
+  const asked = Date.now();
+  const query = {
+    limit: PAGE_SIZE,
+    ...(filter.status && { status: filter.status }),
+    ...(filter.cursor && { cursor: filter.cursor }),
+  };
+  const { data, next_cursor } = await answer(client.GET("/v1/jobs", { params: { query }, signal }));
+  // The answer may be older than an event that overtook it.
+  const page = { rows: data, next: next_cursor ?? null, unseen: [] };
+  return mergeJobs(page, recent.since(asked), { ...filter, mayEnter: true });
+}
+
+export function jobQuery(id: string) {
+  return queryOptions({
+    queryKey: keys.job(id),
+    queryFn: ({ signal }) =>
+      wholeJob(client.GET("/v1/jobs/{id}", { params: { path: { id } }, parseAs: "text", signal })),
+  });
+}
+
+export function attemptsQuery(id: string) {
+  const call = (signal: AbortSignal) =>
+    client.GET("/v1/jobs/{id}/attempts", { params: { path: { id } }, signal });
+  return queryOptions({
+    queryKey: keys.attempts(id),
+    queryFn: async ({ signal }) => (await answer(call(signal))).data,
+  });
+}
+
+export function statsQuery() {
+  return queryOptions({
+    queryKey: keys.stats,
+    queryFn: async ({ signal }) => (await answer(client.GET("/v1/stats", { signal }))).data,
+  });
+}
+
+export function jobTypesQuery() {
+  return queryOptions({
+    queryKey: ["job-types"],
+    queryFn: async ({ signal }) => (await answer(client.GET("/v1/job-types", { signal }))).data,
+    staleTime: Number.POSITIVE_INFINITY,
+  });
+}
+
+export type SubmissionFields = Omit<Submission, "payload">;
+
+/** Submits with the payload's text as typed; resolves to the job, whether new or deduplicated. */
+export async function submitJob(fields: SubmissionFields, payload: string) {
+  const body = submissionText(fields, payload);
+  const call = client.POST("/v1/jobs", { body: fields, bodySerializer: () => body });
+  return (await answer(call)).data;
+}
+
+export function cancelJob(id: string): Promise<Job> {
+  return wholeJob(
+    client.POST("/v1/jobs/{id}/cancel", { params: { path: { id } }, parseAs: "text" }),
+  );
+}
+
+export function retryJob(id: string): Promise<Job> {
+  return wholeJob(
+    client.POST("/v1/jobs/{id}/retry", { params: { path: { id } }, parseAs: "text" }),
+  );
+}
+
+export async function liveTicket(): Promise<string> {
+  return (await answer(client.POST("/v1/ws/ticket"))).data.ticket;
+}
+
+/** A whole job is read as text, so that its payload and result keep every digit. */
+async function wholeJob(
+  call: Promise<{ data?: string; error?: unknown; response: Response }>,
+): Promise<Job> {
+  return (parseLossless(await answer(call)) as { data: Job }).data;
+}

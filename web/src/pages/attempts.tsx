@@ -1,0 +1,46 @@
+import type { Attempt } from "../api/types";
+import { Badge } from "../ui/badge";
+import { Ago, Took } from "../ui/times";
+
+/** Every start of a job, the newest first. */
+export function Attempts({ attempts }: { attempts: readonly Attempt[] }) {
+  if (attempts.length === 0) return <p className="empty">Not started yet.</p>;
+  return (
+    <table className="attempts">
+      <caption className="visually-hidden">Attempts, newest first</caption>
+      <thead>
+        <tr>
+          <th scope="col">No.</th>
+          <th scope="col">Outcome</th>
+          <th scope="col">Started</th>
+          <th scope="col">Took</th>
+          <th scope="col">Worker</th>
+        </tr>
+      </thead>
+      <tbody>
+        {attempts.toReversed().map((attempt) => (
+          <Row key={attempt.number} attempt={attempt} />
+        ))}
+      </tbody>
+    </table>
+  );
+}
+
+function Row({ attempt }: { attempt: Attempt }) {
+  return (
+    <tr>
+      <td className="number">{attempt.number}</td>
+      <td>
+        <Badge status={attempt.status} />
+        {attempt.error && <p className="preview bad whole">{attempt.error}</p>}
+      </td>
+      <td>
+        <Ago at={attempt.started_at} />
+      </td>
+      <td className="number">
+        <Took from={attempt.started_at} to={attempt.finished_at} />
+      </td>
+      <td className="worker">{attempt.worker}</td>
+    </tr>
+  );
+}

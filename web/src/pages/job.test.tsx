@@ -1,0 +1,58 @@
+import { screen } from "@testing-library/react";
+import { expect, test } from "vitest";
+import { aJob } from "../testing/factories";
+import { renderPage } from "../testing/render";
+import { refused, serve } from "../testing/server";
+import { JobPage } from "./job";
+
+const ATTEMPTS = "GET /v1/jobs/0197-a/attempts";
+const JOB = "GET /v1/jobs/0197-a";
+
+function answerOf(fields: Parameters<typeof aJob>[0], payload = "{}") {
+  const { payload: _, ...rest } = aJob(fields);
+  return { body: `{"data":${JSON.stringify(rest).slice(0, -1)},"payload":${payload}}}` };
+}
+
+test("payload and result are shown with the digits that were sent", async () => {
+  serve({
+    [JOB]: () => answerOf({ status: "queued" }, '{"id":12345678901234567890123,"price":1.10}'),
+    [ATTEMPTS]: () => ({ body: { data: [], next_cursor: null } }),
+  });
+  renderPage(<JobPage id="0197-a" />, "/jobs/0197-a");
+  const payload = await screen.findByRole("region", { name: "Payload" });
+  expect(payload.textContent).toContain('"id": 12345678901234567890123');
+  expect(payload.textContent).toContain('"price": 1.10');
+  expect(await screen.findByText("Not started yet.")).toBeDefined();
+});
+
+test("a failed job shows its error, its attempts and the way to retry", async () => {
+  serve({
+    [JOB]: () => answerOf({ status: "failed", last_error: "ValueError: no\n  at line 3" }),
+    [ATTEMPTS]: () => ({
+      body: {
+        data: [1, 2].map((number) => ({
+          number,
+          status: number === 1 ? "lost" : "failed",
+          worker: "w-1",
+          error: null,
+          started_at: "2026-11-20T12:00:00Z",
+          finished_at: "2026-11-20T12:00:01Z",
+        })),
+        next_cursor: null,
+      },
+    }),
+  });
+  renderPage(<JobPage id="0197-a" />, "/jobs/0197-a");
+  const error = await screen.findByRole("region", { name: "Last error" });
+  expect(error.textContent).toContain("ValueError: no");
+  expect(screen.getByRole("button", { name: "Retry" })).toBeDefined();
+  expect(await screen.findByRole("row", { name: /^2 failed/ })).toBeDefined();
+  expect(screen.getByRole("row", { name: /^1 lost/ })).toBeDefined();
+  expect(document.title).toBe("mock failed · Windlass");
+});
+
+test("a job that is not there is told as such", async () => {
+  serve({ [JOB]: () => ({ status: 404, body: refused("NOT_FOUND", "there is no such job") }) });
+  renderPage(<JobPage id="0197-a" />, "/jobs/0197-a");
+  expect(await screen.findByText(/There is no such job here/)).toBeDefined();
+});
