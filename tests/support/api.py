@@ -22,10 +22,10 @@ from internal.adapters.postgres.accounts import PostgresUsers
 from internal.adapters.postgres.database import Database, open_database
 from internal.adapters.postgres.sessions import PostgresSessions
 from internal.adapters.postgres.throttle import PostgresLoginThrottle
+from internal.adapters.postgres.wakeups import PostgresWakeups
 from internal.adapters.security.passwords import BcryptHasher
 from internal.adapters.security.tokens import Tokens
 from internal.services.accounts import AccountRules, Accounts
-from tests.support.wakeups import SilentWakeups
 
 SECRET: Final = "a secret of tests, with more than 32 bytes"
 PASSWORD: Final = "correct horse"
@@ -93,7 +93,7 @@ async def running_api(database_url: str, settings: Settings | None = None) -> As
     hasher = BcryptHasher(ROUNDS)
     accounts = Accounts(
         users=PostgresUsers(database),
-        sessions=PostgresSessions(database, SilentWakeups()),
+        sessions=PostgresSessions(database, PostgresWakeups(database_url)),
         throttle=PostgresLoginThrottle(database, settings.login_rate),
         hasher=hasher,
         tokens=tokens,

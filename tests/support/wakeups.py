@@ -1,7 +1,7 @@
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from internal.domain.ports.feed import Topic
 
@@ -12,10 +12,10 @@ class SilentWakeups:
     def send(self, *topics: Topic) -> None:
         """Nobody hears of it."""
 
-    @asynccontextmanager
-    async def subscribe(
+    @contextmanager
+    def subscribe(
         self,
         wake: Callable[[], None],  # noqa: ARG002  # named by the port
         *topics: Topic,  # noqa: ARG002
-    ) -> AsyncIterator[None]:
+    ) -> Iterator[None]:
         yield

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from http import HTTPStatus
 from typing import Any, Final
 
 import msgspec
-import structlog
 from litestar import MediaType, Request, Response
 from litestar.exceptions import HTTPException, ValidationException
 
@@ -53,7 +53,7 @@ _REFUSED_BY_LITESTAR: Final = {
 }
 _GONE: Final = "client disconnected prematurely"
 
-_log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
+_log = logging.getLogger(__name__)
 
 
 class ErrorBody(msgspec.Struct, frozen=True):
@@ -81,7 +81,7 @@ def answer_error(request: Request[Any, Any, Any], error: Exception) -> Response[
         return _answer_refusal(request, error)
     if isinstance(error, HTTPException) and error.detail == _GONE:
         return _answer_unexpected(request)
-    _log.exception("request failed", path=request.scope["path"], exc_info=error)
+    _log.error("request failed", exc_info=error, extra={"request_id": _request_id(request)})
     return _answer_unexpected(request)
 
 

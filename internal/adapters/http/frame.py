@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from time import perf_counter
 from typing import Final
-
-import structlog
 
 from internal.adapters.http.asgi import App, Message, Receive, Scope, Send
 from internal.adapters.http.metrics import RequestMetrics
@@ -39,7 +38,7 @@ _STARTS: Final = frozenset(
 )
 _SANE_ID: Final = re.compile(rb"[A-Za-z0-9._-]{1,100}")
 
-_log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
+_log = logging.getLogger(__name__)
 
 
 class Frame:
@@ -55,7 +54,6 @@ class Frame:
             await self._app(scope, receive, send)
             return
         exchange = _Exchange(scope, send, self._headers)
-        structlog.contextvars.bind_contextvars(request_id=exchange.request_id)
         try:
             await self._app(exchange.scope, receive, exchange.send)
         finally:
@@ -67,8 +65,14 @@ class Frame:
         method = exchange.method
         route = exchange.scope.get("path_template") or UNROUTED
         self._metrics.observe(method, route, exchange.status, seconds)
-        milliseconds = round(seconds * 1000, 1)
-        _log.info("request", method=method, route=route, status=exchange.status, ms=milliseconds)
+        noted = {
+            "method": method,
+            "route": route,
+            "status": exchange.status,
+            "ms": round(seconds * 1000, 1),
+            "request_id": exchange.request_id,
+        }
+        _log.info("request", extra=noted)
 
 
 class _Exchange:

@@ -52,7 +52,9 @@ def _declare(operation_id: str, summary: str, *errors: type[WindlassError]) -> d
 def _refusals(errors: tuple[type[WindlassError], ...]) -> dict[int, ResponseSpec]:
     """The documented errors; those that share a status share an entry."""
     by_status: dict[int, list[str]] = {}
-    for error in (ValidationError, *errors):  # any route may get an unknown query parameter
+    # Any route may get an unknown query parameter.
+    refused: tuple[type[WindlassError], ...] = (ValidationError, *errors)
+    for error in refused:
         line = f"`{error.code}`: {(error.__doc__ or '').strip()}"
         by_status.setdefault(STATUS_OF[error].value, []).append(line)
     return {
