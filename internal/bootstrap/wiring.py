@@ -123,7 +123,10 @@ def relay_of(store: Store) -> Duty:
 
 def worker_of(store: Store, handlers: Handlers) -> Worker:
     """A worker process with all the upkeep."""
-    settings, work = store.settings, PostgresWork(store.database, store.wakeups, store.settings.aging)
+    settings, work = (
+        store.settings,
+        PostgresWork(store.database, store.wakeups, store.settings.aging),
+    )
     return Worker(
         claims=work,
         finishes=work,
@@ -149,5 +152,3 @@ def _upkeep(store: Store) -> Sequence[Duty]:
         upkeep.pruner(statements),
         relay_of(store),
     )
-
-
