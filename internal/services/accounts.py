@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from typing import Final
 from uuid import UUID
 
 import msgspec
@@ -28,9 +29,13 @@ from internal.domain.ports.accounts import (
     LoginThrottle,
     PasswordHasher,
     Sessions,
+    Tickets,
     TokenIssuer,
     Users,
 )
+
+
+TICKET_TTL: Final = timedelta(seconds=30)
 
 
 class AccountRules(msgspec.Struct, frozen=True):
@@ -60,6 +65,7 @@ class Accounts(msgspec.Struct, frozen=True):
     users: Users
     sessions: Sessions
     throttle: LoginThrottle
+    tickets: Tickets
     hasher: PasswordHasher
     tokens: TokenIssuer
     now: Callable[[], datetime]
@@ -126,6 +132,15 @@ class Accounts(msgspec.Struct, frozen=True):
             UnauthenticatedError: when it is gone.
         """
         return await self._user(actor.user_id)
+
+    async def issue_ticket(self, actor: Actor) -> tuple[str, int]:
+        """A ticket for one live connection, and for how many seconds it works.
+
+        Raises:
+            UnauthenticatedError: when the session has ended.
+        """
+        ticket = await self.tickets.issue(actor, TICKET_TTL)
+        return ticket, TICKET_TTL // timedelta(seconds=1)
 
     async def set_role(self, email: str, role: Role) -> None:
         """Make somebody an admin, or a plain user again.
