@@ -34,7 +34,6 @@ from internal.domain.ports.accounts import (
     Users,
 )
 
-
 TICKET_TTL: Final = timedelta(seconds=30)
 
 
