@@ -40,6 +40,7 @@ async def migrate_up(dsn: str) -> Versions:
         before = await connection.run_sync(_known_versions)
         if before.database != before.newest:
             await connection.run_sync(_run, command.upgrade, "head")
+            _log.info("migrated the database from %s to %s", before.database, before.newest)
     return before
 
 

@@ -1,4 +1,4 @@
-"""Signing up, logging in and out, and who may administer."""
+"""Signing up, logging in and out."""
 
 from __future__ import annotations
 
@@ -21,7 +21,6 @@ from internal.domain.accounts import (
 )
 from internal.domain.errors import (
     InvalidCredentialsError,
-    NotFoundError,
     RateLimitedError,
     UnauthenticatedError,
 )
@@ -140,15 +139,6 @@ class Accounts(msgspec.Struct, frozen=True):
         """
         ticket = await self.tickets.issue(actor, TICKET_TTL)
         return ticket, TICKET_TTL // timedelta(seconds=1)
-
-    async def set_role(self, email: str, role: Role) -> None:
-        """Make somebody an admin, or a plain user again.
-
-        Raises:
-            NotFoundError: when no account has this email.
-        """
-        if not await self.users.set_role(email, role):
-            raise NotFoundError(f"there is no account with the email {email}")
 
     def _first_role(self, email: str) -> Role:
         admin = self.rules.admin_email

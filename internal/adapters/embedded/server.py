@@ -45,10 +45,10 @@ _log = logging.getLogger(__name__)
 
 
 def running_dsn(data_dir: Path) -> str | None:
-    """Where the server of a data directory answers; None while none is ready."""
+    """Where the server of a data directory answers, or will once it has recovered; None if none."""
     cluster = _cluster(data_dir)
     pid_file = read_pid_file(cluster)
-    if pid_file is None or pid_file.status != "ready" or postmaster(cluster) is None:
+    if pid_file is None or not pid_file.socket_folder or postmaster(cluster) is None:
         return None
     return _dsn(pid_file.socket_folder)
 

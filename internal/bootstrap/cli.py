@@ -1,0 +1,105 @@
+"""The console script `windlass`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from importlib.metadata import version
+from typing import NoReturn
+
+from internal.adapters.embedded import EmbeddedError
+from internal.bootstrap import commands
+from internal.bootstrap.errors import StartError
+from internal.bootstrap.process import ExitCode
+
+_SETTINGS_HINT = (
+    "Settings are environment variables, such as PORT, DATABASE_URL and WINDLASS_DATA_DIR; "
+    "the README lists them all."
+)
+
+
+def main() -> NoReturn:
+    """Run the command of the command line and exit."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """The exit code of a command; what the operator can put right is told in one line."""
+    chosen = _parser().parse_args(arguments)
+    try:
+        code: int = chosen.run(chosen)
+    except (StartError, EmbeddedError) as error:
+        print(f"windlass: {error}", file=sys.stderr)
+        return ExitCode.UNUSABLE
+    except KeyboardInterrupt:
+        return ExitCode.FAILED
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="windlass", description="A hosted multi-user job queue.", epilog=_SETTINGS_HINT
+    )
+    parser.add_argument("--version", action="version", version=f"windlass {version('windlass')}")
+    add = parser.add_subparsers(title="commands", required=True, metavar="COMMAND").add_parser
+    _describe(
+        add("serve", help="run everything: API, dashboard, workers, and PostgreSQL"),
+        "Runs the API with the dashboard, WINDLASS_WORKER_PROCESSES workers, and, unless "
+        "DATABASE_URL is set, an embedded PostgreSQL in WINDLASS_DATA_DIR. Migrates the database "
+        "first. Ctrl-C or SIGTERM stops all of it.",
+        commands.serve,
+    )
+    for name, does in (("api", "the API with the dashboard"), ("worker", "one worker process")):
+        command = add(name, help=f"run {does}")
+        _describe(
+            command,
+            f"Runs {does} against DATABASE_URL, or against the PostgreSQL of a 'windlass serve' "
+            "with the same WINDLASS_DATA_DIR. The database must have been migrated.",
+            getattr(commands, name),
+        )
+        command.add_argument("--supervised", action="store_true", help=argparse.SUPPRESS)
+    _add_migrate(add("migrate", help="change or show the version of the database's tables"))
+    _add_admin(add("admin", help="make a user an admin, or no longer"))
+    return parser
+
+
+def _add_migrate(parser: argparse.ArgumentParser) -> None:
+    parser.description = "Works on DATABASE_URL, or on the embedded PostgreSQL."
+    add = parser.add_subparsers(required=True, metavar="ACTION").add_parser
+    up = add("up", help="bring the tables to the newest revision")
+    _describe(up, "Safe to repeat, and to run in several places at once.", commands.migrate_up)
+    down = add("down", help="go back one revision, or to a given one; can lose data")
+    _describe(down, "Stop Windlass first. Dropped tables lose their rows.", commands.migrate_down)
+    down.add_argument(
+        "revision",
+        nargs="?",
+        default="-1",
+        help="where to; 'base' drops everything (default: -1)",
+    )
+    show = add("version", help="print the database's revision and the newest")
+    _describe(show, "They are the same after 'windlass migrate up'.", commands.migrate_version)
+
+
+def _add_admin(parser: argparse.ArgumentParser) -> None:
+    parser.description = "Works on DATABASE_URL, or on the embedded PostgreSQL."
+    add = parser.add_subparsers(required=True, metavar="ACTION").add_parser
+    for name, does, run in (
+        ("grant", "make a user an admin", commands.admin_grant),
+        ("revoke", "make an admin a user again", commands.admin_revoke),
+    ):
+        command = add(name, help=does)
+        _describe(command, "The user has signed up before.", run)
+        command.add_argument("email", metavar="EMAIL", help="the email they signed up with")
+
+
+def _describe(
+    parser: argparse.ArgumentParser, description: str, command: Callable[[argparse.Namespace], int]
+) -> None:
+    parser.description = description
+    parser.epilog = _SETTINGS_HINT
+    parser.set_defaults(run=command)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,130 @@
+"""What each command of the console script does; heavy imports wait until they are needed."""
+# ruff: noqa: PLC0415
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import os
+import sys
+
+from internal.adapters.telemetry import configure_logging
+from internal.bootstrap.process import ExitCode, Main, run_process
+from internal.bootstrap.setting_list import LogFormat
+from internal.bootstrap.settings import Settings, doubts, read_settings
+from internal.domain.accounts import Role
+
+_log = logging.getLogger(__name__)
+
+
+def serve(_: argparse.Namespace) -> int:
+    """`windlass serve`."""
+    settings = _start("serve")
+    from internal.bootstrap.serve import serve
+
+    return serve(settings)
+
+
+def api(chosen: argparse.Namespace) -> int:
+    """`windlass api`."""
+    from internal.bootstrap import api
+    from internal.bootstrap.database import require_secret
+
+    settings = _start("api", quietly=chosen.supervised)
+    require_secret(settings)
+    return _run_process(settings, api.run, supervised=chosen.supervised)
+
+
+def worker(chosen: argparse.Namespace) -> int:
+    """`windlass worker`."""
+    from internal.bootstrap import worker
+
+    settings = _start("worker", quietly=chosen.supervised)
+    return _run_process(settings, worker.run, supervised=chosen.supervised)
+
+
+def migrate_up(_: argparse.Namespace) -> int:
+    """`windlass migrate up`."""
+    settings = _start("migrate")
+    from internal.bootstrap import migrations
+    from internal.bootstrap.database import reachable
+
+    with reachable(settings) as dsn:
+        before = asyncio.run(migrations.migrate_up(dsn))
+    if before.database == before.newest:
+        print(f"The database is at the newest revision, {before.newest}.")
+    else:
+        print(f"The database is now at {before.newest}; it was {before.database or 'empty'}.")
+    return ExitCode.OK
+
+
+def migrate_down(chosen: argparse.Namespace) -> int:
+    """`windlass migrate down [REVISION]`."""
+    settings = _start("migrate")
+    from internal.bootstrap import migrations
+    from internal.bootstrap.database import reachable
+
+    with reachable(settings) as dsn:
+        now = asyncio.run(migrations.migrate_down(dsn, chosen.revision))
+    print(f"The database is now {f'at {now.database}' if now.database else 'empty'}.")
+    return ExitCode.OK
+
+
+def migrate_version(_: argparse.Namespace) -> int:
+    """`windlass migrate version`."""
+    settings = _start("migrate")
+    from internal.bootstrap import migrations
+    from internal.bootstrap.database import reachable
+
+    with reachable(settings) as dsn:
+        found = asyncio.run(migrations.versions(dsn))
+    print(f"database: {found.database or 'empty'}")
+    print(f"newest:   {found.newest}")
+    return ExitCode.OK
+
+
+def admin_grant(chosen: argparse.Namespace) -> int:
+    """`windlass admin grant EMAIL`."""
+    _change_role(chosen.email, Role.ADMIN)
+    print(f"{chosen.email} is now an admin.")
+    return ExitCode.OK
+
+
+def admin_revoke(chosen: argparse.Namespace) -> int:
+    """`windlass admin revoke EMAIL`."""
+    _change_role(chosen.email, Role.USER)
+    print(f"{chosen.email} is no admin now.")
+    return ExitCode.OK
+
+
+def _change_role(email: str, role: Role) -> None:
+    settings = _start("admin")
+    from internal.bootstrap.admin import change_role
+    from internal.bootstrap.database import reachable
+
+    with reachable(settings) as dsn:
+        asyncio.run(change_role(dsn, email, role))
+
+
+def _run_process(settings: Settings, main: Main, *, supervised: bool) -> int:
+    from internal.bootstrap.database import located, require_database
+
+    settings = located(settings)
+    if not supervised:  # else the supervisor has just seen to it
+        from internal.bootstrap.migrations import require_newest
+
+        asyncio.run(require_database(settings.database_url))
+        asyncio.run(require_newest(settings.database_url))
+    return run_process(main, settings, supervised=supervised)
+
+
+def _start(process: str, *, quietly: bool = False) -> Settings:
+    settings = read_settings(os.environ)
+    as_json = settings.log_format is LogFormat.JSON or (
+        settings.log_format is LogFormat.AUTO and not sys.stderr.isatty()
+    )
+    configure_logging(process, as_json=as_json)
+    for doubt in [] if quietly else doubts(os.environ):
+        _log.warning("%s", doubt)
+    return settings

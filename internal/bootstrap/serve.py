@@ -1,0 +1,73 @@
+"""`windlass serve`: everything in one command, PostgreSQL included."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from importlib.metadata import version
+
+from internal.adapters.embedded import EmbeddedServer, data_directory
+from internal.bootstrap.database import require_database, require_secret
+from internal.bootstrap.listening import listening_socket
+from internal.bootstrap.process import ExitCode
+from internal.bootstrap.secret import keep_secret
+from internal.bootstrap.settings import Settings
+from internal.bootstrap.supervisor import Supervisor
+
+_log = logging.getLogger(__name__)
+
+
+def serve(settings: Settings) -> int:
+    """Run until a signal asks to stop, and leave no process behind."""
+    print(f"Windlass {version('windlass')} is starting ...", flush=True)
+    require_secret(settings)
+    _interrupt_on(signal.SIGTERM, signal.SIGHUP)
+    try:
+        with _alone(settings):
+            listening_socket(settings.host, settings.port).close()
+            with _database(settings) as (dsn, server):
+                asyncio.run(_run(settings, dsn, server))
+    except KeyboardInterrupt:
+        pass
+    print("Windlass has stopped.", flush=True)
+    return ExitCode.OK
+
+
+def _interrupt_on(*numbers: signal.Signals) -> None:
+    """Until the supervisor takes over: end like with Ctrl-C, unless `nohup` has it ignored."""
+    for number in numbers:
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, signal.default_int_handler)
+
+
+def _alone(settings: Settings) -> AbstractContextManager[None]:
+    return nullcontext() if settings.database_url else data_directory(settings.data_dir)
+
+
+@contextmanager
+def _database(settings: Settings) -> Iterator[tuple[str, EmbeddedServer | None]]:
+    if settings.database_url:
+        yield settings.database_url, None
+        return
+    keep_secret(settings.data_dir)
+    _log.info("starting PostgreSQL in %s", settings.data_dir.resolve())
+    server = EmbeddedServer(settings.data_dir)
+    try:
+        yield server.start(), server
+    finally:
+        # Further signals change nothing: it ends within seconds, and it holds the jobs.
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)
+        server.stop()
+
+
+async def _run(settings: Settings, dsn: str, server: EmbeddedServer | None) -> None:
+    # Takes half a second to import: by now the operator has read the first lines.
+    from internal.bootstrap.migrations import migrate_up  # noqa: PLC0415
+
+    await require_database(dsn)
+    await migrate_up(dsn)
+    await Supervisor(settings, server).run()

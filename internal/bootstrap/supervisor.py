@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Coroutine
+from contextlib import suppress
+from typing import Any, Final
+
+from internal.adapters.embedded import EmbeddedServer
+from internal.bootstrap.children import Child, end_all
+from internal.bootstrap.listening import browser_url
+from internal.bootstrap.process import LAST_WRITES, on_stop_signals
+from internal.bootstrap.settings import Settings
+
+_LOOK_EVERY_S: Final = 0.1
+_WATCH_EVERY_S: Final = 1.0
+_REMIND_AFTER_S: Final = 15.0
+
+_log = logging.getLogger(__name__)
+
+
+class Supervisor:
+    """Keeps the API and the workers running until a signal asks it to stop."""
+
+    def __init__(self, settings: Settings, server: EmbeddedServer | None) -> None:
+        """`server` is watched too: None with the operator's database."""
+        self._settings = settings
+        self._server = server
+        workers = range(1, settings.worker_processes + 1)
+        self._children = [Child("API", "api")]
+        self._children += [Child(f"worker {number}", "worker") for number in workers]
+        self._stop = asyncio.Event()
+        self._at_once = asyncio.Event()
+
+    async def run(self) -> None:
+        """Run until stopped; a second signal ends the children at once.
+
+        Raises:
+            StartError: when one of them cannot start.
+            EmbeddedError: when PostgreSQL died and cannot be started again.
+        """
+        on_stop_signals(asyncio.get_running_loop(), self._on_signal)
+        duties: list[Coroutine[Any, Any, object]] = [child.keep() for child in self._children]
+        if self._server is not None:
+            duties.append(self._watch(self._server))
+        keeping = [asyncio.create_task(duty) for duty in (self._stop.wait(), *duties)]
+        announcing = asyncio.create_task(self._announce())
+        done, _ = await asyncio.wait(keeping, return_when=asyncio.FIRST_COMPLETED)
+        for task in (announcing, *keeping):
+            task.cancel()
+        await asyncio.gather(announcing, *keeping, return_exceptions=True)
+        patience = self._settings.shutdown_grace + LAST_WRITES
+        await end_all(self._children, at_once=self._at_once, patience_s=patience.total_seconds())
+        for task in done:
+            task.result()
+
+    def _on_signal(self) -> None:
+        if self._stop.is_set():
+            self._at_once.set()
+            return
+        self._stop.set()
+        grace = self._settings.shutdown_grace.total_seconds()
+        _log.info("stopping: running jobs may finish within %d s (Ctrl-C again ends them)", grace)
+
+    async def _watch(self, server: EmbeddedServer) -> None:
+        while True:
+            await asyncio.sleep(_WATCH_EVERY_S)
+            if not server.is_running():
+                _log.error("PostgreSQL ended: starting it again")
+                await asyncio.to_thread(server.start)
+
+    async def _announce(self) -> None:
+        url = browser_url(self._settings.host, self._settings.port)
+        loop = asyncio.get_running_loop()
+        remind_at = loop.time() + _REMIND_AFTER_S
+        while not await _is_ready(url):
+            if loop.time() > remind_at:
+                _log.warning("the API is not ready yet: %s/ready says why", url)
+                remind_at = loop.time() + _REMIND_AFTER_S
+            await asyncio.sleep(_LOOK_EVERY_S)
+        print(f"Windlass is ready: open {url} in a browser. Ctrl-C stops it.", flush=True)
+
+
+async def _is_ready(url: str) -> bool:
+    host, _, port = url.removeprefix("http://").rpartition(":")
+    with suppress(OSError, TimeoutError):
+        async with asyncio.timeout(_REMIND_AFTER_S):
+            reader, writer = await asyncio.open_connection(host.strip("[]"), int(port))
+            try:
+                request = f"GET /ready HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"
+                writer.write(request.encode())
+                return b" 200 " in await reader.readline()
+            finally:
+                writer.close()
+    return False

@@ -1,0 +1,44 @@
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+import uvicorn
+
+# Requests are short; what lasts longer is a live connection, whose client comes back by itself.
+_LAST_REQUESTS_S: Final = 5
+# Longer than what sits before us waits, so that it never sends into a closing connection.
+_KEEP_ALIVE_S: Final = 75
+
+
+class _Server(uvicorn.Server):
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave the signals alone: they are ours."""
+        yield
+
+
+async def serve_app(app: Any, listener: socket.socket, stop: asyncio.Event) -> None:
+    """Answer requests to an ASGI application until `stop` is set, the last ones included."""
+    config = uvicorn.Config(
+        app,
+        access_log=False,
+        http="httptools",
+        lifespan="off",
+        log_config=None,
+        proxy_headers=False,
+        server_header=False,
+        timeout_graceful_shutdown=_LAST_REQUESTS_S,
+        timeout_keep_alive=_KEEP_ALIVE_S,
+        ws="websockets-sansio",
+    )
+    server = _Server(config)
+    serving = asyncio.create_task(server.serve(sockets=[listener]))
+    stopping = asyncio.create_task(stop.wait())
+    await asyncio.wait((serving, stopping), return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    server.should_exit = True
+    await serving
