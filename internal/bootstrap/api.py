@@ -15,7 +15,6 @@ from internal.adapters.http.app import Parts, build_app
 from internal.adapters.http.asgi import App
 from internal.adapters.http.dashboard import load_dashboard
 from internal.adapters.postgres.database import open_database
-from internal.adapters.postgres.tickets import PostgresTickets
 from internal.adapters.postgres.wakeups import PostgresWakeups
 from internal.adapters.security.passwords import BcryptHasher
 from internal.adapters.security.tokens import Tokens
@@ -70,20 +69,18 @@ async def run(settings: Settings, stop: asyncio.Event) -> int:
 def _app(store: Store, handlers: Handlers, hasher: BcryptHasher, live: Live) -> App:
     settings = store.settings
     tokens = Tokens(settings.jwt_secret, settings.access_token_ttl)
-    tickets = PostgresTickets(store.database)
     accounts = accounts_of(store, hasher, tokens)
     parts = Parts(
         version=version("windlass"),
         accounts=accounts,
         jobs=jobs_of(store, handlers),
-        tickets=tickets,
         tokens=tokens,
         refresh_ttl=settings.refresh_token_ttl,
         check_ready=store.database.check,
         registry=REGISTRY,
         dashboard=load_dashboard(_dashboard_folder()),
     )
-    sockets = JobSockets(live, tokens, tickets, accounts.sessions)
+    sockets = JobSockets(live, tokens, accounts.tickets, accounts.sessions)
     return build_app(parts, [sockets.handler()])
 
 
