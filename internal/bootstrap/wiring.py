@@ -20,6 +20,7 @@ from internal.adapters.postgres.sessions import PostgresSessions
 from internal.adapters.postgres.statistics import PostgresStatistics
 from internal.adapters.postgres.submissions import PostgresSubmissions
 from internal.adapters.postgres.throttle import PostgresLoginThrottle
+from internal.adapters.postgres.tickets import PostgresTickets
 from internal.adapters.postgres.upkeep import PostgresUpkeep
 from internal.adapters.postgres.wakeups import PostgresWakeups
 from internal.adapters.postgres.work import PostgresWork
@@ -86,6 +87,7 @@ def accounts_of(store: Store, hasher: PasswordHasher, tokens: TokenIssuer) -> Ac
         users=PostgresUsers(store.database),
         sessions=PostgresSessions(store.database, store.wakeups),
         throttle=PostgresLoginThrottle(store.database, settings.login_rate),
+        tickets=PostgresTickets(store.database),
         hasher=hasher,
         tokens=tokens,
         now=partial(datetime.now, UTC),
@@ -123,7 +125,10 @@ def relay_of(store: Store) -> Duty:
 
 def worker_of(store: Store, handlers: Handlers) -> Worker:
     """A worker process with all the upkeep."""
-    settings, work = store.settings, PostgresWork(store.database, store.wakeups, store.settings.aging)
+    settings, work = (
+        store.settings,
+        PostgresWork(store.database, store.wakeups, store.settings.aging),
+    )
     return Worker(
         claims=work,
         finishes=work,
@@ -149,5 +154,3 @@ def _upkeep(store: Store) -> Sequence[Duty]:
         upkeep.pruner(statements),
         relay_of(store),
     )
-
-
