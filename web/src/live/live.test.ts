@@ -195,18 +195,28 @@ test("a second 4401 in a row signs out", async () => {
   expect(live.state.get().kind).toBe("off");
 });
 
-test("a token that ends every quarter of an hour signs nobody out", async () => {
+test.each([10_000, 900_000])("a token that ends every %d ms signs nobody out", async (life) => {
   await aReadyLive();
   for (let round = 0; round < 3; round += 1) {
-    for (let pings = 0; pings < 45; pings += 1) {
-      await wait(20_000);
+    for (let lived = 0; lived < life; lived += 10_000) {
+      await wait(10_000);
       newest().says({ event: "ping" });
     }
     newest().ends(4401);
     await wait(0);
     newest().says({ event: "ready" });
   }
+  expect(renew).toHaveBeenCalledTimes(3);
   expect(signOut).not.toHaveBeenCalled();
+});
+
+test("a server that is ready and refuses at once does not get asked for ever", async () => {
+  await aReadyLive();
+  newest().ends(4401);
+  await wait(0);
+  newest().says({ event: "ready" });
+  newest().ends(4401);
+  expect(signOut).toHaveBeenCalledTimes(1);
 });
 
 test("another refusal stops and says why", async () => {
