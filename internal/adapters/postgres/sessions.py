@@ -7,12 +7,13 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from sqlalchemy import Executable, Row, exists, func, insert, literal, select, update
+from sqlalchemy.dialects.postgresql import array
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from internal.adapters.postgres.database import Database
 from internal.adapters.postgres.schema import outbox, session
 from internal.domain.accounts import Session
-from internal.domain.ports.feed import Topic, Wakeups
+from internal.domain.ports.feed import Kind, Topic, Wakeups
 
 _OPEN = (session.c.ended_at.is_(None), session.c.expires_at > func.now())
 
@@ -97,6 +98,5 @@ def _end(session_id: UUID) -> Executable:
         .returning(session.c.user_id, literal(session_id).label("session_id"))
         .cte("ended")
     )
-    return insert(outbox).from_select(
-        ["user_id", "ended_session"], select(ended.c.user_id, ended.c.session_id)
-    )
+    told = select(ended.c.user_id, literal(Kind.ENDED), array([ended.c.session_id]))
+    return insert(outbox).from_select(["user_id", "kind", "ids"], told)

@@ -20,6 +20,8 @@ from internal.services.worker.slots import Identity, Running, Slots
 from internal.services.worker.threads import call_in_thread
 
 MAX_ERROR_CHARS: Final = 10_000
+# Room for 64 KiB of a fetched body even where each of its bytes becomes an escape of six.
+MAX_RESULT_BYTES: Final = 1024 * 1024
 
 _log = logging.getLogger(__name__)
 
@@ -37,18 +39,10 @@ class End(msgspec.Struct, frozen=True):
 class Executor:
     """Runs attempts, each in a task of its own; sync handlers in threads."""
 
-    def __init__(
-        self,
-        handlers: Handlers,
-        slots: Slots,
-        completer: Completer,
-        *,
-        max_result_bytes: int,
-    ) -> None:
+    def __init__(self, handlers: Handlers, slots: Slots, completer: Completer) -> None:
         self._handlers = handlers
         self._slots = slots
         self._completer = completer
-        self._max_result_bytes = max_result_bytes
 
     def start(self, identity: Identity, running: Running) -> None:
         """Begin an attempt; its slot is taken from now on."""
@@ -75,7 +69,7 @@ class Executor:
             return End(Outcome.RELEASED, error=reason, retry_after=timedelta(seconds=5))
         try:
             payload = msgspec.json.decode(running.job.payload, type=handler.input_type)
-        except msgspec.DecodeError as error:
+        except Exception as error:  # noqa: BLE001 - an input type may run an operator's code
             reason = f"the payload does not fit the type's input: {error}"
             return End(Outcome.FAILED, error=reason, permanent=True)
         return await self._call(handler, payload, running)
@@ -109,7 +103,7 @@ class Executor:
     def _keep_slot(self, future: asyncio.Future[Any], running: Running) -> None:
         """A thread cannot be stopped: its slot stays taken until it returns."""
         self._slots.hung += 1
-        running.canceled = True
+        running.abandoned = True
 
         def let_go(ended: asyncio.Future[Any]) -> None:
             if not ended.cancelled():
@@ -127,8 +121,8 @@ class Executor:
         except (TypeError, ValueError) as error:
             reason = f"the handler's result cannot be written as JSON: {error}"
             return End(Outcome.FAILED, error=reason, permanent=True)
-        if len(result) > self._max_result_bytes:
-            limit = f"at most {self._max_result_bytes:,} are kept"
+        if len(result) > MAX_RESULT_BYTES:
+            limit = f"at most {MAX_RESULT_BYTES:,} are kept"
             reason = f"the handler's result has {len(result):,} bytes; {limit}"
             return End(Outcome.FAILED, error=reason, permanent=True)
         return End(Outcome.SUCCEEDED, result=result.decode())
@@ -139,7 +133,7 @@ def _raised(error: Exception, running: Running) -> End:
         return _asked(error)
     job = {"job_id": str(running.job.id), "type": running.job.type, "attempt": running.job.number}
     _log.info("an attempt failed", exc_info=error, extra=job)
-    if running.canceled:
+    if running.cancel_requested:
         return End(Outcome.CANCELED, error=_text(error))
     return End(Outcome.FAILED, error=_text(error))
 
@@ -155,7 +149,12 @@ def _asked(outcome: Retry | Fail | Snooze) -> End:
 
 
 def _text(error: Exception) -> str:
-    return _clean(f"{type(error).__name__}: {error}" if str(error) else type(error).__name__)
+    name = type(error).__name__
+    try:
+        message = str(error)
+    except Exception:  # noqa: BLE001 - an operator's exception may not even have a message
+        message = ""
+    return _clean(f"{name}: {message}" if message else name)
 
 
 def _clean(text: str) -> str:
@@ -170,7 +169,7 @@ def _finish(running: Running, end: End) -> Finish:
         attempts=job.attempts,
         max_attempts=job.max_attempts,
         backoff=job.backoff,
-        cancel_requested=running.canceled,
+        cancel_requested=running.cancel_requested,
         permanent=end.permanent,
         retry_after=end.retry_after,
         jitter=random.random(),  # noqa: S311 - spreads retries, guards nothing

@@ -62,7 +62,7 @@ class Heart:
             return
         identity.renewed = began
         for job_id in beat.canceled & identity.running.keys():
-            identity.running[job_id].canceled = True
+            identity.running[job_id].cancel_requested = True
         if retiring and not identity.running:
             self._slots.retiring.remove(identity)
             await self._workers.leave(identity.id)
@@ -75,7 +75,7 @@ class Heart:
             extra={"worker": identity.id, "jobs": len(lost)},
         )
         for running in lost:
-            running.lost = running.canceled = True
+            running.lost = True
             if running.task is not None:
                 running.task.cancel()
         if identity is self._slots.current:

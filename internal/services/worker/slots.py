@@ -17,7 +17,8 @@ class Running:
         self.job = job
         self.lease = Lease(job.id, job.token)
         self.started = time.monotonic()
-        self.canceled = False
+        self.cancel_requested = False
+        self.abandoned = False
         self.lost = False
         self.share: float | None = None
         self.share_noted: float | None = None
@@ -47,6 +48,11 @@ class Running:
     def max_attempts(self) -> int:
         """After how many failures the job fails for good."""
         return self.job.max_attempts
+
+    @property
+    def canceled(self) -> bool:
+        """Whether to stop: the owner asked, or what it does no longer counts."""
+        return self.cancel_requested or self.abandoned or self.lost
 
     def progress(self, share: float) -> None:
         """Report how much is done, from 0 to 1; called from any thread."""

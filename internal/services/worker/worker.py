@@ -34,7 +34,6 @@ class WorkerSettings(msgspec.Struct, frozen=True):
     slots: int
     lease_ttl: timedelta
     shutdown_grace: timedelta
-    max_result_bytes: int
 
 
 class Worker:
@@ -56,9 +55,7 @@ class Worker:
         self._slots = Slots(settings.slots)
         self._completer = Completer(finishes)
         heart = Heart(workers, finishes, self._slots, settings.lease_ttl)
-        executor = Executor(
-            handlers, self._slots, self._completer, max_result_bytes=settings.max_result_bytes
-        )
+        executor = Executor(handlers, self._slots, self._completer)
         self._producer = Producer(claims, finishes, heart, self._slots, executor, handlers.routes())
         # A cancel is heard with a heartbeat: within two seconds even when no wake-up comes through.
         beat = min(LONGEST_BEAT, settings.lease_ttl / 3)
