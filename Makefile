@@ -54,7 +54,7 @@ format: .venv/.dev ## Format the Python code and apply the safe fixes
 	@$(BIN)/ruff check --fix-only $(PYTHON_CODE)
 	@$(BIN)/ruff format $(PYTHON_CODE)
 
-bench: .venv/.runtime ## Measure the latency from submit to start
+bench: .venv/.dev ## Measure the latency from submit to start
 	@$(BIN)/python benchmarks/latency.py
 
 lock: .venv/.dev ## Resolve the locks again (ARGS=--upgrade takes newer versions)

@@ -11,6 +11,7 @@ from uuid import UUID
 import msgspec
 
 from internal.domain.errors import FieldError, ValidationError
+from internal.domain.times import Moment
 
 MAX_EMAIL_CHARS: Final = 254
 MIN_PASSWORD_BYTES: Final = 8
@@ -32,7 +33,7 @@ class User(msgspec.Struct, frozen=True):
     id: UUID
     email: str
     role: Role
-    created_at: datetime
+    created_at: Moment
 
 
 class Actor(msgspec.Struct, frozen=True):

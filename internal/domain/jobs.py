@@ -11,6 +11,7 @@ import msgspec
 
 from internal.domain.errors import InvalidStateError
 from internal.domain.retry import Backoff
+from internal.domain.times import Moment
 
 
 class Status(StrEnum):
@@ -81,7 +82,7 @@ class Job(msgspec.Struct, frozen=True):
     status: Status
     attempts: int
     max_attempts: int
-    run_at: datetime
+    run_at: Moment
     backoff: Backoff
     timeout_ms: int
     idempotency_key: str | None
@@ -90,12 +91,12 @@ class Job(msgspec.Struct, frozen=True):
     result: str | None
     last_error: str | None
     progress: float | None
-    cancel_requested_at: datetime | None
+    cancel_requested_at: Moment | None
     version: int
-    created_at: datetime
-    updated_at: datetime
-    started_at: datetime | None
-    finished_at: datetime | None
+    created_at: Moment
+    updated_at: Moment
+    started_at: Moment | None
+    finished_at: Moment | None
 
 
 class JobSummary(msgspec.Struct, frozen=True):
@@ -108,19 +109,19 @@ class JobSummary(msgspec.Struct, frozen=True):
     status: Status
     attempts: int
     max_attempts: int
-    run_at: datetime
+    run_at: Moment
     timeout_ms: int
     idempotency_key: str | None
     tags: tuple[str, ...]
     payload_preview: str | None
     error_preview: str | None
     progress: float | None
-    cancel_requested_at: datetime | None
+    cancel_requested_at: Moment | None
     version: int
-    created_at: datetime
-    updated_at: datetime
-    started_at: datetime | None
-    finished_at: datetime | None
+    created_at: Moment
+    updated_at: Moment
+    started_at: Moment | None
+    finished_at: Moment | None
 
 
 class Attempt(msgspec.Struct, frozen=True):
@@ -130,8 +131,8 @@ class Attempt(msgspec.Struct, frozen=True):
     status: Outcome
     worker: str
     error: str | None
-    started_at: datetime
-    finished_at: datetime | None
+    started_at: Moment
+    finished_at: Moment | None
 
 
 class Settlement(msgspec.Struct, frozen=True):

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Final
 
 import msgspec
 
 from internal.domain.jobs import Status
+from internal.domain.times import Moment
 
 # Waits are counted in buckets that grow by a quarter of a doubling: 19 % wide, from 1 ms on.
 BUCKETS_PER_DOUBLING: Final = 4
@@ -17,7 +17,7 @@ MINUTES: Final = 60
 class Minute(msgspec.Struct, frozen=True):
     """What ended within one minute; waits run from due to the handler's start."""
 
-    at: datetime
+    at: Moment
     succeeded: int
     failed: int
     wait_p50_ms: float | None
@@ -28,9 +28,9 @@ class Stats(msgspec.Struct, frozen=True):
     """Counts by status, the last hour by minute (oldest first), and the database's clock."""
 
     by_status: dict[Status, int]
-    oldest_queued_at: datetime | None
+    oldest_queued_at: Moment | None
     minutes: list[Minute]
-    server_time: datetime
+    server_time: Moment
 
 
 def wait_percentile(buckets: dict[int, int], share: float) -> float | None:

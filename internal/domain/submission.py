@@ -16,6 +16,7 @@ from internal.domain.handlers import Handlers
 from internal.domain.ids import new_id
 from internal.domain.jobs import Priority
 from internal.domain.retry import Backoff, Strategy
+from internal.domain.times import Moment
 
 MAX_BATCH: Final = 10_000
 MAX_DELAY_MS: Final = 30 * 24 * 3600 * 1000
@@ -25,12 +26,12 @@ LATEST_RUN_AT: Final = datetime(2200, 1, 1, tzinfo=UTC)
 
 # PostgreSQL's text cannot hold NUL; no control character belongs into a name. In
 # Python `$` also matches before a last line feed, hence the look-ahead.
-_PRINTABLE: Final = r"^[^\x00-\x1f\x7f]+$(?!\n)"
+PRINTABLE: Final = r"^[^\x00-\x1f\x7f]+$(?!\n)"
 
-TypeName = Annotated[str, Meta(min_length=1, max_length=200, pattern=_PRINTABLE)]
-QueueName = Annotated[str, Meta(min_length=1, max_length=100, pattern=_PRINTABLE)]
-IdempotencyKey = Annotated[str, Meta(min_length=1, max_length=200, pattern=_PRINTABLE)]
-Tag = Annotated[str, Meta(min_length=1, max_length=50, pattern=_PRINTABLE)]
+TypeName = Annotated[str, Meta(min_length=1, max_length=200, pattern=PRINTABLE)]
+QueueName = Annotated[str, Meta(min_length=1, max_length=100, pattern=PRINTABLE)]
+IdempotencyKey = Annotated[str, Meta(min_length=1, max_length=200, pattern=PRINTABLE)]
+Tag = Annotated[str, Meta(min_length=1, max_length=50, pattern=PRINTABLE)]
 Payload = Annotated[Raw, Meta(extra_json_schema={"type": "object"})]
 
 
@@ -56,7 +57,7 @@ class Submission(
     payload: Payload | UnsetType = UNSET
     queue: QueueName | None = None
     priority: Priority | None = None
-    run_at: Annotated[datetime, Meta(tz=True)] | None = None
+    run_at: Moment | None = None
     max_attempts: Annotated[int, Meta(ge=1, le=100)] | None = None
     backoff: BackoffRequest | None = None
     timeout_ms: Annotated[int, Meta(ge=1, le=MAX_TIMEOUT_MS)] | None = None
@@ -76,7 +77,8 @@ class JobDefaults(msgspec.Struct, frozen=True):
 class NewJob(msgspec.Struct, frozen=True):
     """A checked submission, every default filled in.
 
-    `run_at` None means at once; `index` is the place in its batch, for errors.
+    `run_at` None means at once; `index` is the place in its batch, for errors. The hash of the
+    request is empty without an idempotency key.
     """
 
     id: UUID
@@ -133,7 +135,7 @@ def accept(
         tags=request.tags or (),
         run_at=request.run_at,
         idempotency_key=request.idempotency_key,
-        request_hash=_fingerprint(request, index),
+        request_hash=b"" if request.idempotency_key is None else _fingerprint(request, index),
         index=index,
     )
 

@@ -1,9 +1,10 @@
-"""Signing up, logging in and out, and who may administer."""
+"""Signing up, logging in and out."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from typing import Final
 from uuid import UUID
 
 import msgspec
@@ -20,7 +21,6 @@ from internal.domain.accounts import (
 )
 from internal.domain.errors import (
     InvalidCredentialsError,
-    NotFoundError,
     RateLimitedError,
     UnauthenticatedError,
 )
@@ -28,9 +28,12 @@ from internal.domain.ports.accounts import (
     LoginThrottle,
     PasswordHasher,
     Sessions,
+    Tickets,
     TokenIssuer,
     Users,
 )
+
+TICKET_TTL: Final = timedelta(seconds=30)
 
 
 class AccountRules(msgspec.Struct, frozen=True):
@@ -60,6 +63,7 @@ class Accounts(msgspec.Struct, frozen=True):
     users: Users
     sessions: Sessions
     throttle: LoginThrottle
+    tickets: Tickets
     hasher: PasswordHasher
     tokens: TokenIssuer
     now: Callable[[], datetime]
@@ -127,14 +131,14 @@ class Accounts(msgspec.Struct, frozen=True):
         """
         return await self._user(actor.user_id)
 
-    async def set_role(self, email: str, role: Role) -> None:
-        """Make somebody an admin, or a plain user again.
+    async def issue_ticket(self, actor: Actor) -> tuple[str, int]:
+        """A ticket for one live connection, and for how many seconds it works.
 
         Raises:
-            NotFoundError: when no account has this email.
+            UnauthenticatedError: when the session has ended.
         """
-        if not await self.users.set_role(email, role):
-            raise NotFoundError(f"there is no account with the email {email}")
+        ticket = await self.tickets.issue(actor, TICKET_TTL)
+        return ticket, TICKET_TTL // timedelta(seconds=1)
 
     def _first_role(self, email: str) -> Role:
         admin = self.rules.admin_email

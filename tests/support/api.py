@@ -16,16 +16,20 @@ import msgspec
 import uvicorn
 from prometheus_client import CollectorRegistry
 
+from internal.adapters.handlers import shipped
 from internal.adapters.http.app import Parts, build_app
 from internal.adapters.http.dashboard import load_dashboard
 from internal.adapters.postgres.accounts import PostgresUsers
-from internal.adapters.postgres.database import Database, open_database
 from internal.adapters.postgres.sessions import PostgresSessions
 from internal.adapters.postgres.throttle import PostgresLoginThrottle
-from internal.adapters.postgres.wakeups import PostgresWakeups
+from internal.adapters.postgres.tickets import PostgresTickets
 from internal.adapters.security.passwords import BcryptHasher
 from internal.adapters.security.tokens import Tokens
+from internal.domain.handlers import Handlers
+from internal.domain.ports.accounts import TokenIssuer
 from internal.services.accounts import AccountRules, Accounts
+from internal.services.jobs import Jobs
+from tests.support.store import DEFAULTS, Store, open_store
 
 SECRET: Final = "a secret of tests, with more than 32 bytes"
 PASSWORD: Final = "correct horse"
@@ -57,9 +61,9 @@ class SignedUp(msgspec.Struct):
 class Api:
     """A server and clients for it."""
 
-    def __init__(self, url: str, database: Database, tokens: Tokens) -> None:
+    def __init__(self, url: str, store: Store, tokens: TokenIssuer) -> None:
         self.url = url
-        self.database = database
+        self.store = store
         self.tokens = tokens
         self._clients: list[httpx.AsyncClient] = []
 
@@ -88,35 +92,49 @@ class Api:
 async def running_api(database_url: str, settings: Settings | None = None) -> AsyncIterator[Api]:
     """Serve the API on this database while the context is open."""
     settings = settings or Settings()
-    database = await open_database(database_url, name="windlass-test", size=5)
-    tokens = Tokens(SECRET, settings.access_ttl)
     hasher = BcryptHasher(ROUNDS)
+    try:
+        async with open_store(database_url) as store:
+            parts = _parts(store, hasher, settings)
+            async with _serving(build_app(parts)) as url:
+                api = Api(url, store, parts.tokens)
+                yield api
+                await api.close()
+    finally:
+        hasher.close()
+
+
+def _parts(store: Store, hasher: BcryptHasher, settings: Settings) -> Parts:
+    tokens = Tokens(SECRET, settings.access_ttl)
     accounts = Accounts(
-        users=PostgresUsers(database),
-        sessions=PostgresSessions(database, PostgresWakeups(database_url)),
-        throttle=PostgresLoginThrottle(database, settings.login_rate),
+        users=PostgresUsers(store.database),
+        sessions=PostgresSessions(store.database, store.wakeups),
+        throttle=PostgresLoginThrottle(store.database, settings.login_rate),
+        tickets=PostgresTickets(store.database),
         hasher=hasher,
         tokens=tokens,
         now=lambda: datetime.now(UTC),
         rules=AccountRules(settings.refresh_ttl, settings.reuse_grace, settings.admin_email),
     )
-    parts = Parts(
+    jobs = Jobs(
+        submissions=store.submissions,
+        reads=store.reads,
+        lists=store.listing,
+        statistics=store.statistics,
+        commands=store.commands,
+        handlers=Handlers(shipped()),
+        defaults=DEFAULTS,
+    )
+    return Parts(
         version="0.0.0",
         accounts=accounts,
+        jobs=jobs,
         tokens=tokens,
         refresh_ttl=settings.refresh_ttl,
-        check_ready=database.check,
+        check_ready=store.database.check,
         registry=CollectorRegistry(),
         dashboard=load_dashboard(settings.dashboard),
     )
-    try:
-        async with _serving(build_app(parts)) as url:
-            api = Api(url, database, tokens)
-            yield api
-            await api.close()
-    finally:
-        hasher.close()
-        await database.close()
 
 
 @asynccontextmanager

@@ -20,12 +20,15 @@ from internal.adapters.http.auth import acting, admit_anyone, admit_users
 from internal.adapters.http.dashboard import Dashboard, Site
 from internal.adapters.http.errors import answer_error
 from internal.adapters.http.frame import Frame
+from internal.adapters.http.jobs import JobRoutes
+from internal.adapters.http.live import LiveRoutes
 from internal.adapters.http.metrics import RequestMetrics
 from internal.adapters.http.openapi import describe
 from internal.adapters.http.operation import OperationRoutes, Readiness
 from internal.adapters.http.requests import MAX_BODY_BYTES, ApiRequest
 from internal.domain.ports.accounts import TokenIssuer
 from internal.services.accounts import Accounts
+from internal.services.jobs import Jobs
 
 
 class Parts(msgspec.Struct, frozen=True):
@@ -33,6 +36,7 @@ class Parts(msgspec.Struct, frozen=True):
 
     version: str
     accounts: Accounts
+    jobs: Jobs
     tokens: TokenIssuer
     refresh_ttl: timedelta
     check_ready: Readiness
@@ -48,6 +52,8 @@ def build_app(parts: Parts, more_handlers: Sequence[ControllerRouterHandler] = (
     """
     handlers: list[ControllerRouterHandler] = [
         *AccountRoutes(parts.accounts, parts.refresh_ttl).handlers(),
+        *JobRoutes(parts.jobs).handlers(),
+        *LiveRoutes(parts.accounts).handlers(),
         *OperationRoutes(parts.check_ready, parts.registry).handlers(),
     ]
     api = Litestar(

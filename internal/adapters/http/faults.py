@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import re
+from enum import StrEnum
 from typing import Final
 
 from internal.domain.errors import FieldError, ValidationError
+from internal.domain.jobs import Priority, Status
+from internal.domain.retry import Strategy
+from internal.domain.submission import PRINTABLE
 
 # "Expected `str`, got `int` - at `$.jobs[3].type`"; without the tail when the body itself is wrong.
 _AT: Final = re.compile(r"^(?P<what>.*?)(?: - at `(?:key in )?\$(?P<path>.*)`)?$", re.DOTALL)
@@ -14,6 +18,13 @@ _NAMED_FIELD: Final = re.compile(r"Object (?P<how>missing required|contains unkn
 _EXPECTED: Final = re.compile(r"Expected `(?P<types>[^`]+)`(?P<rest>.*)", re.DOTALL)
 _GOT: Final = re.compile(r", got `(?P<type>[^`]+)`")
 
+_WHEN: Final = "a date and time with zone, like 2026-01-31T12:00:00Z"
+_REPHRASED: Final = {
+    "Invalid UUID": "must be a UUID",
+    "Invalid RFC3339 encoded datetime": f"must be {_WHEN}",
+    "Expected `datetime` with a timezone component": f"must be {_WHEN}",
+    f"Expected `str` matching regex {PRINTABLE!r}": "must not hold control characters",
+}
 _NAMES: Final = {
     "str": "a string",
     "int": "an integer",
@@ -22,9 +33,16 @@ _NAMES: Final = {
     "object": "an object",
     "array": "an array",
     "uuid": "a UUID",
-    "datetime": "a date and time with zone, like 2026-01-31T12:00:00Z",
+    "datetime": _WHEN,
 }
 BODY: Final = "body"
+
+_BAD_CHOICE: Final = re.compile(r"Invalid enum value (.*)", re.DOTALL)
+_CHOICES: Final[dict[str, type[StrEnum]]] = {
+    "status": Status,
+    "priority": Priority,
+    "strategy": Strategy,
+}
 
 
 def invalid(message: str, field: str = "") -> ValidationError:
@@ -42,10 +60,15 @@ def invalid(message: str, field: str = "") -> ValidationError:
     if named := _NAMED_FIELD.fullmatch(what):
         where = f"{where}.{named[2]}".lstrip(".")
         what = "is required" if named["how"].startswith("missing") else "is not a known field"
-    return ValidationError.of(FieldError(where or BODY, _sentence(what), index))
+    return ValidationError.of(FieldError(where or BODY, _sentence(what, where), index))
 
 
-def _sentence(what: str) -> str:
+def _sentence(what: str, where: str) -> str:
+    choices = _CHOICES.get(where.rpartition(".")[2])
+    if choices is not None and (chosen := _BAD_CHOICE.fullmatch(what)):
+        return f"must be one of {', '.join(choices)}, not {chosen[1]}"
+    if what in _REPHRASED:
+        return _REPHRASED[what]
     if not (expected := _EXPECTED.fullmatch(what)):
         return what[:1].lower() + what[1:]
     types = " or ".join(_name(each) for each in expected["types"].split(" | "))

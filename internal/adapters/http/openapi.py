@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import product
 from typing import Any
 
 import msgspec
@@ -41,34 +40,44 @@ def describe(route_handlers: Sequence[ControllerRouterHandler], version: str) ->
     )
     document = app.openapi_schema.to_schema()
     # Litestar drops docstrings, `additionalProperties: false` and some limits of msgspec's types.
-    types = [type_ for handler in _described(app) for type_ in _types(handler)]
+    described = list(_described(app))
+    types = [type_ for _, handler in described for type_ in _types(handler)]
     _, schemas = msgspec.json.schema_components(types, ref_template=REF)
     document["components"]["schemas"] = schemas
-    for handler in _described(app):
-        _loosen(handler, document["paths"])
+    for path, handler in described:
+        for method in handler.http_methods:
+            _complete(document["paths"][path][method.lower()], handler, schemas)
     return msgspec.json.encode(document)
 
 
-def _loosen(handler: HTTPRouteHandler, paths: dict[str, Any]) -> None:
-    """Say that a body with a default may be left out."""
-    body = handler.parsed_data_field
-    if body is not None and body.has_default:
-        for path, method in product(handler.paths, handler.http_methods):
-            paths[path][method.lower()]["requestBody"]["required"] = False
-
-
-def _described(app: Litestar) -> Iterator[HTTPRouteHandler]:
+def _described(app: Litestar) -> Iterator[tuple[str, HTTPRouteHandler]]:
     for route in app.routes:
         for handler in getattr(route, "route_handlers", ()):
             if isinstance(handler, HTTPRouteHandler) and handler.resolve_include_in_schema():
-                yield handler
+                yield route.path_format, handler
+
+
+def _complete(operation: dict[str, Any], handler: HTTPRouteHandler, schemas: Any) -> None:
+    """Add what only we know: query parameters, and that a body with a default may be left out."""
+    body = handler.parsed_data_field
+    if body is not None and body.has_default:
+        operation["requestBody"]["required"] = False
+    query = handler.opt.get("query")
+    if query is not None:
+        properties = schemas.pop(query.__name__)["properties"]
+        operation["parameters"] = [
+            {"name": name, "in": "query", "required": False, "schema": schema, "explode": False}
+            for name, schema in properties.items()
+        ]
 
 
 def _types(handler: HTTPRouteHandler) -> Iterator[Any]:
-    """The body and the answers."""
+    """The body, the query and the answers."""
     for field in (handler.parsed_fn_signature.return_type, handler.parsed_data_field):
         for each in () if field is None else (field, *field.inner_types):
             if isinstance(each.annotation, type) and issubclass(each.annotation, msgspec.Struct):
                 yield each.annotation
+    if (query := handler.opt.get("query")) is not None:
+        yield query
     for spec in (handler.responses or {}).values():
         yield spec.data_container

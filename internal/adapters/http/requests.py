@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from functools import cache
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 from litestar import Request
 from litestar.datastructures import State
-from litestar.params import ParameterKwarg
 from litestar.types import Empty
 
 from internal.adapters.http.faults import BODY, invalid
@@ -17,6 +17,9 @@ from internal.domain.errors import FieldError, UnsupportedMediaTypeError, Valida
 
 MAX_BODY_BYTES: Final = 16 * 1024 * 1024
 
+Q = TypeVar("Q", bound=msgspec.Struct)
+
+_LIST_INDEX: Final = re.compile(r"\[\d+\]`$")
 _TRUNCATED: Final = "Input data was truncated"
 _HALF_OR_CUT: Final = (
     "is not valid JSON: it ends too early, or a string has one half of a surrogate pair"
@@ -70,11 +73,42 @@ def refuse_unknown_query(request: Request[Any, Any, Any]) -> None:
     seen: set[str] = set()
     for name, _ in request.query_params.multi_items():
         if name not in known:
-            allowed = f"; known are {', '.join(sorted(known))}" if known else ""
+            allowed = f"; known are {', '.join(known)}" if known else ""
             raise ValidationError.of(FieldError(name, f"is not a known query parameter{allowed}"))
         if name in seen:
             raise ValidationError.of(FieldError(name, "is given twice: separate values by commas"))
         seen.add(name)
+
+
+def read_query(request: ApiRequest, type_: type[Q]) -> Q:
+    """The query as a struct of optional fields, the one under `query` in the route's `opt`.
+
+    A field whose default is a tuple takes several values by comma.
+
+    Raises:
+        ValidationError: naming the parameter.
+    """
+    defaults = dict(zip(type_.__struct_fields__, type_.__struct_defaults__, strict=True))
+    values = {
+        name: _query_value(text, defaults[name]) for name, text in request.query_params.items()
+    }
+    try:
+        return msgspec.convert(values, type_)
+    except msgspec.ValidationError as error:
+        raise invalid(_LIST_INDEX.sub("`", str(error))) from error
+
+
+def _query_value(text: str, default: object) -> object:
+    if isinstance(default, tuple):
+        return text.split(",")
+    if isinstance(default, int) and text.isascii() and text.isdigit():
+        return int(text)
+    return text
+
+
+def _query_names(handler: Any) -> tuple[str, ...]:
+    query = handler.opt.get("query")
+    return () if query is None else query.__struct_fields__
 
 
 def _require_json(content_type: str) -> None:
@@ -89,16 +123,6 @@ def _require_json(content_type: str) -> None:
 @cache
 def _decoder(type_: Any) -> msgspec.json.Decoder[Any]:
     return msgspec.json.Decoder(type_)
-
-
-@cache
-def _query_names(handler: Any) -> frozenset[str]:
-    return frozenset(
-        field.kwarg_definition.name or name
-        for name, field in handler.parsed_fn_signature.parameters.items()
-        if isinstance(field.kwarg_definition, ParameterKwarg)
-        and field.kwarg_definition.param_type == "query"
-    )
 
 
 def _bad_body(reason: str) -> ValidationError:

@@ -1,0 +1,163 @@
+"""The routes of jobs."""
+
+from __future__ import annotations
+
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from contextlib import suppress
+from typing import Annotated, Any, Final
+from uuid import UUID
+
+import msgspec
+from litestar import Response, delete, get, post
+from litestar.di import NamedDependency
+from litestar.handlers import HTTPRouteHandler
+from litestar.openapi.spec import Example
+from litestar.params import Body, HeaderParameter, PathParameter
+
+from internal.adapters.http import job_shapes as shapes
+from internal.adapters.http.faults import invalid
+from internal.adapters.http.requests import ApiRequest, read_query
+from internal.adapters.http.routes import also, private
+from internal.domain.accounts import Actor
+from internal.domain.errors import (
+    FieldError,
+    IdempotencyConflictError,
+    InvalidStateError,
+    NotFoundError,
+    PayloadTooLargeError,
+    ValidationError,
+)
+from internal.domain.jobs import Status
+from internal.domain.listing import Page
+from internal.domain.submission import IdempotencyKey, Submission
+from internal.services.jobs import Jobs
+
+TAGS: Final = ("Jobs",)
+KEY_HEADER: Final = "Idempotency-Key"
+
+EXAMPLE: Final = {"type": "mock", "payload": {"sleep_ms": 1200}, "priority": "high"}
+Sent = Annotated[Submission, Body(examples=[Example(value=EXAMPLE)])]
+SentBatch = Annotated[
+    shapes.BatchRequest, Body(examples=[Example(value={"jobs": [EXAMPLE, {"type": "mock"}]})])
+]
+JobId = Annotated[UUID, PathParameter(description="A job's id")]
+Key = Annotated[
+    str | None,
+    HeaderParameter(name=KEY_HEADER, description="The same as the field `idempotency_key`"),
+]
+
+
+class JobRoutes:
+    """Submitting jobs, looking at them, and changing their course."""
+
+    def __init__(self, jobs: Jobs) -> None:
+        self._jobs = jobs
+        self._types = jobs.types()
+
+    def handlers(self) -> list[HTTPRouteHandler]:
+        """All of them."""
+        taking = (IdempotencyConflictError, PayloadTooLargeError)
+        submit = private("submit", "Submit a job", *taking, tags=TAGS)
+        also(submit, 200, shapes.SubmittedAnswer, "The job that the idempotency key named already")
+        batch = private("submitBatch", "Submit up to 10,000 jobs, all or none", *taking, tags=TAGS)
+        listing = private("list", "Your jobs, a page at a time", tags=TAGS)
+        job = private("get", "A job", NotFoundError, tags=TAGS)
+        attempts = private("attempts", "Every start of a job", NotFoundError, tags=TAGS)
+        changing = (NotFoundError, InvalidStateError)
+        cancel = private("cancel", "Cancel a job", *changing, tags=TAGS)
+        also(cancel, 202, shapes.JobAnswer, "The job runs and its handler is asked to stop")
+        retry = private("retry", "Queue a failed or canceled job again", *changing, tags=TAGS)
+        forget = private("delete", "Forget a finished job", *changing, tags=TAGS)
+        types = private("jobTypes", "The installed job types", tags=TAGS)
+        stats = private("stats", "Your numbers", tags=TAGS)
+        return [
+            post("/v1/jobs", **submit)(self.submit),
+            post("/v1/jobs/batch", **batch)(self.submit_batch),
+            get("/v1/jobs", opt={"query": shapes.JobsQuery}, **listing)(self.page),
+            get("/v1/jobs/{id:str}", **job)(self.get),
+            get("/v1/jobs/{id:str}/attempts", **attempts)(self.attempts),
+            post("/v1/jobs/{id:str}/cancel", status_code=200, **cancel)(self.cancel),
+            post("/v1/jobs/{id:str}/retry", status_code=200, **retry)(self.retry),
+            delete("/v1/jobs/{id:str}", **forget)(self.delete),
+            get("/v1/job-types", **types)(self.types),
+            get("/v1/stats", **stats)(self.stats),
+        ]
+
+    async def submit(
+        self, data: Sent, actor: NamedDependency[Actor], key: Key = None
+    ) -> Response[shapes.SubmittedAnswer]:
+        job, existed = await self._jobs.submit(actor, _with_key(data, key))
+        answer = shapes.SubmittedAnswer(shapes.submitted_job(job, deduplicated=existed))
+        return Response(answer, status_code=200 if existed else 201)
+
+    async def submit_batch(
+        self, data: SentBatch, actor: NamedDependency[Actor], key: Key = None
+    ) -> shapes.BatchAnswer:
+        if key is not None:
+            fault = FieldError(KEY_HEADER, "names one job: give each job its idempotency_key")
+            raise ValidationError.of(fault)
+        batch = await self._jobs.submit_batch(actor, data.jobs)
+        jobs = [shapes.BatchedJob(each.id, each.status, each.deduplicated) for each in batch.jobs]
+        return shapes.BatchAnswer(shapes.Batch(batch.id, jobs))
+
+    async def page(self, request: ApiRequest, actor: NamedDependency[Actor]) -> shapes.JobsAnswer:
+        query = read_query(request, shapes.JobsQuery)
+        before = None if query.cursor is None else _read_cursor(query.cursor)
+        page = await self._jobs.page(actor, query, Page(query.limit, before))
+        following = None if page.next_before is None else _cursor(page.next_before)
+        return shapes.JobsAnswer(page.jobs, following)
+
+    async def get(self, id: JobId, actor: NamedDependency[Actor]) -> shapes.JobAnswer:
+        return shapes.JobAnswer(shapes.shown_job(await self._jobs.get(actor, id)))
+
+    async def attempts(self, id: JobId, actor: NamedDependency[Actor]) -> shapes.AttemptsAnswer:
+        return shapes.AttemptsAnswer(await self._jobs.attempts(actor, id), None)
+
+    async def cancel(self, id: JobId, actor: NamedDependency[Actor]) -> Response[shapes.JobAnswer]:
+        job = await self._jobs.cancel(actor, id)
+        asked = job.status is Status.RUNNING
+        return Response(shapes.JobAnswer(shapes.shown_job(job)), status_code=202 if asked else 200)
+
+    async def retry(self, id: JobId, actor: NamedDependency[Actor]) -> shapes.JobAnswer:
+        return shapes.JobAnswer(shapes.shown_job(await self._jobs.retry(actor, id)))
+
+    async def delete(self, id: JobId, actor: NamedDependency[Actor]) -> None:
+        await self._jobs.delete(actor, id)
+
+    async def types(self) -> shapes.JobTypesAnswer:
+        return shapes.JobTypesAnswer(self._types, None)
+
+    async def stats(self, actor: NamedDependency[Actor]) -> shapes.StatsAnswer:
+        return shapes.StatsAnswer(shapes.shown_stats(await self._jobs.stats(actor)))
+
+
+def _with_key(submission: Submission, header: str | None) -> Submission:
+    """The submission with the key of the header, which must not contradict the field."""
+    if header is None:
+        return submission
+    key = _read_key(header)
+    if submission.idempotency_key not in {None, key}:
+        fault = FieldError("idempotency_key", f"differs from the header {KEY_HEADER}: send one")
+        raise ValidationError.of(fault)
+    return msgspec.structs.replace(submission, idempotency_key=key)
+
+
+def _read_key(header: str) -> Any:
+    try:
+        # Litestar reads headers as latin-1; the field beside it is UTF-8.
+        return msgspec.convert(header.encode("latin-1").decode(), IdempotencyKey)
+    except (UnicodeDecodeError, msgspec.ValidationError) as error:
+        raise invalid(str(error), KEY_HEADER) from error
+
+
+def _cursor(before: UUID) -> str:
+    return urlsafe_b64encode(before.bytes).decode().rstrip("=")
+
+
+def _read_cursor(cursor: str) -> UUID:
+    with suppress(ValueError):
+        before = UUID(bytes=urlsafe_b64decode(cursor + "=="))
+        if _cursor(before) == cursor:  # base64 is read leniently above
+            return before
+    fault = FieldError("cursor", "is not one that a list gave: leave it out to start over")
+    raise ValidationError.of(fault)

@@ -1,0 +1,91 @@
+"""The API process."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from importlib.metadata import version
+from pathlib import Path
+from typing import Final
+
+from prometheus_client import REGISTRY
+
+import internal
+from internal.adapters.http.app import Parts, build_app
+from internal.adapters.http.asgi import App
+from internal.adapters.http.dashboard import load_dashboard
+from internal.adapters.postgres.database import open_database
+from internal.adapters.postgres.wakeups import PostgresWakeups
+from internal.adapters.security.passwords import BcryptHasher
+from internal.adapters.security.tokens import Tokens
+from internal.adapters.websocket.jobs import JobSockets
+from internal.bootstrap.listening import listening_socket
+from internal.bootstrap.process import ExitCode
+from internal.bootstrap.settings import Settings
+from internal.bootstrap.web_server import serve_app
+from internal.bootstrap.wiring import (
+    Store,
+    accounts_of,
+    handlers_of,
+    jobs_of,
+    live_of,
+    relay_of,
+)
+from internal.domain.errors import UnavailableError
+from internal.domain.handlers import Handlers
+from internal.services.live import Live
+from internal.services.upkeep import partitioner
+
+CONNECTIONS: Final = 10
+
+
+async def run(settings: Settings, stop: asyncio.Event) -> int:
+    """Serve until `stop` is set; returns the exit code."""
+    handlers = handlers_of(settings)
+    listener = listening_socket(settings.host, settings.port)
+    dsn = settings.database_url
+    database = await open_database(dsn, name="windlass api", size=CONNECTIONS)
+    wakeups = PostgresWakeups(dsn)
+    hasher = BcryptHasher()
+    store = Store(database, wakeups, settings)
+    live = live_of(store)
+    duties = (live.duty(), relay_of(store), partitioner(store.upkeep()))
+    background = [
+        asyncio.create_task(wakeups.run(), name="wake-ups"),
+        *(asyncio.create_task(duty.run(wakeups), name=duty.name) for duty in duties),
+    ]
+    try:
+        with suppress(UnavailableError):  # the partitioner tries again
+            await store.upkeep().make_partitions()
+        await serve_app(_app(store, handlers, hasher, live), listener, stop)
+    finally:
+        for task in background:
+            task.cancel()
+        hasher.close()
+        await database.close()
+    return ExitCode.OK if stop.is_set() else ExitCode.FAILED
+
+
+def _app(store: Store, handlers: Handlers, hasher: BcryptHasher, live: Live) -> App:
+    settings = store.settings
+    tokens = Tokens(settings.jwt_secret, settings.access_token_ttl)
+    accounts = accounts_of(store, hasher, tokens)
+    parts = Parts(
+        version=version("windlass"),
+        accounts=accounts,
+        jobs=jobs_of(store, handlers),
+        tokens=tokens,
+        refresh_ttl=settings.refresh_token_ttl,
+        check_ready=store.database.check,
+        registry=REGISTRY,
+        dashboard=load_dashboard(_dashboard_folder()),
+    )
+    sockets = JobSockets(live, tokens, accounts.tickets, accounts.sessions)
+    return build_app(parts, [sockets.handler()])
+
+
+def _dashboard_folder() -> Path:
+    """In a wheel beside the code, in a checkout where the build puts it."""
+    package = Path(internal.__file__).parent
+    packed = package / "_assets" / "web"
+    return packed if packed.is_dir() else package.parent / "web" / "dist"

@@ -1,0 +1,156 @@
+"""Puts the parts together by hand, typed as ports: the type checker proves that adapters fit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from functools import partial
+
+import msgspec
+
+from internal.adapters.handlers import shipped
+from internal.adapters.handlers.loading import load_handlers
+from internal.adapters.postgres.accounts import PostgresUsers
+from internal.adapters.postgres.commands import PostgresCommands
+from internal.adapters.postgres.database import Database
+from internal.adapters.postgres.feed import PostgresFeed
+from internal.adapters.postgres.listing import PostgresListing
+from internal.adapters.postgres.reads import PostgresReads
+from internal.adapters.postgres.sessions import PostgresSessions
+from internal.adapters.postgres.statistics import PostgresStatistics
+from internal.adapters.postgres.submissions import PostgresSubmissions
+from internal.adapters.postgres.throttle import PostgresLoginThrottle
+from internal.adapters.postgres.tickets import PostgresTickets
+from internal.adapters.postgres.upkeep import PostgresUpkeep
+from internal.adapters.postgres.wakeups import PostgresWakeups
+from internal.adapters.postgres.work import PostgresWork
+from internal.bootstrap.errors import StartError
+from internal.bootstrap.settings import Settings
+from internal.domain.durations import milliseconds
+from internal.domain.handlers import Handlers
+from internal.domain.ports.accounts import PasswordHasher, TokenIssuer
+from internal.domain.submission import JobDefaults, default_backoff
+from internal.services import upkeep
+from internal.services.accounts import AccountRules, Accounts
+from internal.services.duty import Duty
+from internal.services.jobs import Jobs
+from internal.services.live import Live
+from internal.services.worker.worker import Worker, WorkerSettings
+
+
+class Store(msgspec.Struct, frozen=True):
+    """The database with the wake-ups of one process."""
+
+    database: Database
+    wakeups: PostgresWakeups
+    settings: Settings
+
+    def upkeep(self) -> PostgresUpkeep:
+        """The duties' statements."""
+        return PostgresUpkeep(
+            self.database,
+            self.wakeups,
+            aging=self.settings.aging,
+            retention=self.settings.retention,
+            retention_failed=self.settings.retention_failed,
+        )
+
+
+def handlers_of(settings: Settings) -> Handlers:
+    """The shipped handlers and the operator's.
+
+    Raises:
+        StartError: naming the module that cannot be used, and why.
+    """
+    try:
+        return load_handlers(settings.handlers, shipped(settings.http_job_allow))
+    except ValueError as error:
+        raise StartError(f"WINDLASS_HANDLERS: {error}") from error
+
+
+def job_defaults(settings: Settings) -> JobDefaults:
+    """What a submission may leave out."""
+    return JobDefaults(
+        max_attempts=settings.max_attempts,
+        backoff=default_backoff(
+            settings.retry_strategy, settings.retry_base_delay, settings.retry_max_delay
+        ),
+        timeout_ms=milliseconds(settings.job_timeout),
+        max_payload_bytes=settings.max_payload_bytes,
+    )
+
+
+def accounts_of(store: Store, hasher: PasswordHasher, tokens: TokenIssuer) -> Accounts:
+    """The use cases around accounts."""
+    settings = store.settings
+    return Accounts(
+        users=PostgresUsers(store.database),
+        sessions=PostgresSessions(store.database, store.wakeups),
+        throttle=PostgresLoginThrottle(store.database, settings.login_rate),
+        tickets=PostgresTickets(store.database),
+        hasher=hasher,
+        tokens=tokens,
+        now=partial(datetime.now, UTC),
+        rules=AccountRules(
+            settings.refresh_token_ttl,
+            settings.refresh_reuse_grace,
+            settings.admin_email or None,
+        ),
+    )
+
+
+def jobs_of(store: Store, handlers: Handlers) -> Jobs:
+    """The use cases around jobs."""
+    database, settings = store.database, store.settings
+    return Jobs(
+        submissions=PostgresSubmissions(database, store.wakeups, settings.aging),
+        reads=PostgresReads(database),
+        lists=PostgresListing(database),
+        statistics=PostgresStatistics(database),
+        commands=PostgresCommands(database, store.wakeups, settings.aging),
+        handlers=handlers,
+        defaults=job_defaults(settings),
+    )
+
+
+def live_of(store: Store) -> Live:
+    """The live events of this process."""
+    return Live(PostgresFeed(store.database, store.wakeups), PostgresListing(store.database))
+
+
+def relay_of(store: Store) -> Duty:
+    """The feed's relay, of which one at a time works."""
+    return upkeep.relay(PostgresFeed(store.database, store.wakeups))
+
+
+def worker_of(store: Store, handlers: Handlers) -> Worker:
+    """A worker process with all the upkeep."""
+    settings, work = (
+        store.settings,
+        PostgresWork(store.database, store.wakeups, store.settings.aging),
+    )
+    return Worker(
+        claims=work,
+        finishes=work,
+        workers=work,
+        wakeups=store.wakeups,
+        handlers=handlers,
+        settings=WorkerSettings(
+            slots=settings.worker_concurrency,
+            lease_ttl=settings.lease_ttl,
+            shutdown_grace=settings.shutdown_grace,
+        ),
+        duties=_upkeep(store),
+    )
+
+
+def _upkeep(store: Store) -> Sequence[Duty]:
+    statements = store.upkeep()
+    return (
+        upkeep.stager(statements),
+        upkeep.lifeline(statements),
+        upkeep.folder(statements),
+        upkeep.partitioner(statements),
+        upkeep.pruner(statements),
+        relay_of(store),
+    )
