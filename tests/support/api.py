@@ -31,7 +31,7 @@ from internal.services.accounts import AccountRules, Accounts
 from internal.services.jobs import Jobs
 from tests.support.store import DEFAULTS, Store, open_store
 
-SECRET: Final = "a secret of tests, with more than 32 bytes"
+SECRET: Final = "a secret of tests that is long enough for every HMAC: its 64 bytes"
 PASSWORD: Final = "correct horse"
 # bcrypt's fewest, so that a test does not wait for the work it asks for.
 ROUNDS: Final = 4
