@@ -38,7 +38,9 @@ def main() -> None:
         taken = sorted(_measure(url, jobs))
     print(f"submit over HTTP to handler start, idle worker, {jobs} jobs one after the other:")
     print(f"  median {statistics.median(taken):.1f} ms")
-    print(f"  99th percentile {taken[int(0.99 * (len(taken) - 1))]:.1f} ms, worst {taken[-1]:.1f} ms")
+    print(
+        f"  99th percentile {taken[int(0.99 * (len(taken) - 1))]:.1f} ms, worst {taken[-1]:.1f} ms"
+    )
 
 
 def _measure(url: str, jobs: int) -> Iterator[float]:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
-import uvicorn
 from prometheus_client import REGISTRY
 
 import internal
@@ -24,6 +22,7 @@ from internal.adapters.websocket.jobs import JobSockets
 from internal.bootstrap.listening import listening_socket
 from internal.bootstrap.process import ExitCode
 from internal.bootstrap.settings import Settings
+from internal.bootstrap.web_server import serve_app
 from internal.bootstrap.wiring import (
     Store,
     accounts_of,
@@ -38,16 +37,6 @@ from internal.services.live import Live
 from internal.services.upkeep import partitioner
 
 CONNECTIONS: Final = 10
-# Clients send a ticket and then nothing.
-MAX_MESSAGE_BYTES: Final = 16 * 1024
-
-
-class Server(uvicorn.Server):
-    """Leaves the signals to us: a supervised process hears its parent, not the terminal."""
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
 
 
 async def run(settings: Settings, stop: asyncio.Event) -> int:
@@ -68,13 +57,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> int:
     try:
         with suppress(UnavailableError):  # the partitioner tries again
             await store.upkeep().make_partitions()
-        server = Server(_config(_app(store, handlers, hasher, live), settings))
-        serving = asyncio.create_task(server.serve(sockets=[listener]), name="server")
-        await asyncio.wait(
-            {serving, asyncio.create_task(stop.wait())}, return_when=asyncio.FIRST_COMPLETED
-        )
-        server.should_exit = True
-        await serving
+        await serve_app(_app(store, handlers, hasher, live), listener, stop)
     finally:
         for task in background:
             task.cancel()
@@ -106,17 +89,3 @@ def _dashboard_folder() -> Path:
     package = Path(internal.__file__).parent
     packed = package / "_assets" / "web"
     return packed if packed.is_dir() else package.parent / "web" / "dist"
-
-
-def _config(app: App, settings: Settings) -> uvicorn.Config:
-    return uvicorn.Config(
-        app,
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        # Whoever can reach the port could otherwise name any address as theirs.
-        proxy_headers=False,
-        ws="websockets-sansio",
-        ws_max_size=MAX_MESSAGE_BYTES,
-        timeout_graceful_shutdown=int(settings.shutdown_grace.total_seconds()),
-    )

@@ -9,11 +9,11 @@ import os
 import signal
 import sys
 from asyncio.subprocess import PIPE, Process
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from internal.bootstrap.errors import StartError
-from internal.bootstrap.process import ExitCode
+from internal.bootstrap.process import TERMINAL_SIGNALS, ExitCode
 
 _SHORT_LIFE_S: Final = 10.0
 _LONGEST_PAUSE_S: Final = 30.0
@@ -40,9 +40,10 @@ class Child:
         clock = asyncio.get_running_loop().time
         while True:
             began = clock()
-            self._process = await asyncio.create_subprocess_exec(
-                sys.executable, *self._command, stdin=PIPE
-            )
+            with _terminal_signals_blocked():
+                self._process = await asyncio.create_subprocess_exec(
+                    sys.executable, *self._command, stdin=PIPE
+                )
             code = await self._process.wait()
             if code == ExitCode.UNUSABLE:
                 raise StartError(f"the {self.name} cannot start: it said why above")
@@ -66,6 +67,16 @@ class Child:
         how = signal.Signals(-code).name if code < 0 else f"exit code {code}"
         _log.error("the %s ended with %s: starting it again in %d s", self.name, how, pause_s)
         return pause_s
+
+
+@contextlib.contextmanager
+def _terminal_signals_blocked() -> Iterator[None]:
+    """A child inherits this: a Ctrl-C that comes while it imports makes no traceback."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, TERMINAL_SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, TERMINAL_SIGNALS)
 
 
 async def end_all(children: Sequence[Child], *, at_once: asyncio.Event, patience_s: float) -> None:

@@ -10,7 +10,7 @@ import os
 import sys
 
 from internal.adapters.telemetry import configure_logging
-from internal.bootstrap.process import ExitCode, Main, run_process
+from internal.bootstrap.process import LAST_WRITES, ExitCode, Main, follow_parent, run_process
 from internal.bootstrap.setting_list import LogFormat
 from internal.bootstrap.settings import Settings, doubts, read_settings
 from internal.domain.accounts import Role
@@ -110,7 +110,9 @@ def _change_role(email: str, role: Role) -> None:
 def _run_process(settings: Settings, main: Main, *, supervised: bool) -> int:
     from internal.bootstrap.database import located, require_database
 
-    settings = located(settings)
+    if supervised:
+        follow_parent(settings.shutdown_grace + LAST_WRITES)
+    settings = located(settings, waits=supervised)
     if not supervised:  # else the supervisor has just seen to it
         from internal.bootstrap.migrations import require_newest
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
@@ -17,6 +18,7 @@ from internal.bootstrap.values import hide_credentials
 
 _OLDEST: Final = 15
 _CONNECT_S: Final = 10
+_LOOK_EVERY_S: Final = 0.1
 # A bad URL, a wrong host, no server, a refusal.
 _UNREACHABLE: Final = (
     OSError,
@@ -27,15 +29,18 @@ _UNREACHABLE: Final = (
 )
 
 
-def located(settings: Settings) -> Settings:
+def located(settings: Settings, *, waits: bool) -> Settings:
     """The settings with `database_url` and `jwt_secret` filled in where they are left to us.
+
+    `waits` for an embedded server that somebody is just starting again.
 
     Raises:
         StartError: when no embedded server runs in the data directory.
     """
     if settings.database_url:
         return settings
-    dsn = running_dsn(settings.data_dir)
+    while (dsn := running_dsn(settings.data_dir)) is None and waits:
+        time.sleep(_LOOK_EVERY_S)
     if dsn is None:
         raise StartError(
             f"no PostgreSQL runs in {settings.data_dir}: set DATABASE_URL, "

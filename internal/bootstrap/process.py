@@ -18,6 +18,8 @@ from internal.bootstrap.settings import Settings
 
 # What an end may take beyond SHUTDOWN_GRACE: the last writes, the closing of pools.
 LAST_WRITES: Final = timedelta(seconds=15)
+# A terminal sends these to its whole group; of a supervised process SIGTERM is what asks to stop.
+TERMINAL_SIGNALS: Final = (signal.SIGINT, signal.SIGHUP)
 
 Main = Callable[[Settings, asyncio.Event], Awaitable[int]]
 
@@ -33,8 +35,6 @@ class ExitCode(IntEnum):
 
 def run_process(main: Main, settings: Settings, *, supervised: bool) -> int:
     """Run `main` until it returns its exit code; a signal sets the event it is given."""
-    if supervised:
-        _follow_parent(settings.shutdown_grace + LAST_WRITES)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(_run(main, settings, supervised=supervised))
 
@@ -43,9 +43,10 @@ async def _run(main: Main, settings: Settings, *, supervised: bool) -> int:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     if supervised:
-        # A terminal sends these to its whole group; the supervisor's SIGTERM is what counts.
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        # Ignored, as handlers' own child processes inherit it: they may finish, too.
+        for number in TERMINAL_SIGNALS:
+            signal.signal(number, signal.SIG_IGN)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, TERMINAL_SIGNALS)
         loop.add_signal_handler(signal.SIGTERM, stop.set)
     else:
         on_stop_signals(loop, lambda: os._exit(ExitCode.FAILED) if stop.is_set() else stop.set())
@@ -60,7 +61,7 @@ def on_stop_signals(loop: asyncio.AbstractEventLoop, call: Callable[[], None]) -
         loop.add_signal_handler(signal.SIGHUP, call)
 
 
-def _follow_parent(patience: timedelta) -> None:
+def follow_parent(patience: timedelta) -> None:
     """End when standard input does: the supervisor holds its other end, however it dies.
 
     A thread sees it even while the event loop is stuck.

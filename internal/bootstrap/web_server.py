@@ -12,6 +12,8 @@ import uvicorn
 _LAST_REQUESTS_S: Final = 5
 # Longer than what sits before us waits, so that it never sends into a closing connection.
 _KEEP_ALIVE_S: Final = 75
+# A live connection's client sends a ticket and then nothing.
+_MAX_MESSAGE_BYTES: Final = 16 * 1024
 
 
 class _Server(uvicorn.Server):
@@ -34,6 +36,7 @@ async def serve_app(app: Any, listener: socket.socket, stop: asyncio.Event) -> N
         timeout_graceful_shutdown=_LAST_REQUESTS_S,
         timeout_keep_alive=_KEEP_ALIVE_S,
         ws="websockets-sansio",
+        ws_max_size=_MAX_MESSAGE_BYTES,
     )
     server = _Server(config)
     serving = asyncio.create_task(server.serve(sockets=[listener]))
