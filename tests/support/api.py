@@ -28,7 +28,7 @@ from internal.adapters.security.tokens import Tokens
 from internal.bootstrap.listening import listening_socket
 from internal.bootstrap.web_server import serve_app
 from internal.domain.handlers import Handlers
-from internal.domain.ports.accounts import TokenIssuer
+from internal.domain.ports.accounts import Tickets
 from internal.services.accounts import AccountRules, Accounts
 from internal.services.jobs import Jobs
 from tests.support.store import DEFAULTS, Store, open_store
@@ -63,10 +63,10 @@ class SignedUp(msgspec.Struct):
 class Api:
     """A server and clients for it."""
 
-    def __init__(self, url: str, store: Store, tokens: TokenIssuer) -> None:
+    def __init__(self, url: str, store: Store, tickets: Tickets) -> None:
         self.url = url
         self.store = store
-        self.tokens = tokens
+        self.tickets = tickets
         self._clients: list[httpx.AsyncClient] = []
         # Each client would otherwise load the certificates again, for plain HTTP.
         self._tls = ssl.create_default_context()
@@ -101,7 +101,7 @@ async def running_api(database_url: str, settings: Settings | None = None) -> As
         async with open_store(database_url) as store:
             parts = _parts(store, hasher, settings)
             async with _serving(build_app(parts)) as url:
-                api = Api(url, store, parts.tokens)
+                api = Api(url, store, parts.accounts.tickets)
                 yield api
                 await api.close()
     finally:
