@@ -31,10 +31,16 @@ const rereadStats = throttle(
   STATS_GAP_MS,
 );
 
+/** The token that bought the open socket's ticket: the socket ends with it, though a newer one may be here. */
+let ticketToken: string | null = null;
+
 export const live = new Live({
-  ticket: liveTicket,
+  ticket: async () => {
+    ticketToken = await session.token();
+    return liveTicket();
+  },
   open: () => new WebSocket(`${location.origin.replace(/^http/, "ws")}/v1/ws/jobs`),
-  renew: async () => session.renew(await session.token()),
+  renew: () => session.renew(ticketToken),
   signOut: () => session.end(),
   deliver,
   reread: () => void queries.invalidateQueries(),
@@ -53,7 +59,9 @@ function deliver(jobs: JobSummary[]): void {
 
 /** Rows may enter by themselves only while the reader is at the top and not about to click one. */
 function handsOff(): boolean {
-  return window.scrollY < 80 && !document.querySelector("tbody:is(:hover, :focus-within)");
+  // A finger leaves `:hover` behind where it last tapped.
+  const pointed = matchMedia("(hover: hover)").matches ? ":hover, " : "";
+  return window.scrollY < 80 && !document.querySelector(`tbody:is(${pointed}:focus-within)`);
 }
 
 function filterOf(key: QueryKey): JobFilter {

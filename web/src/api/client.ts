@@ -37,7 +37,11 @@ async function authorized(request: Request): Promise<Response> {
   return fresh ? send(replay, fresh) : response;
 }
 
-export const client = createClient<paths>({ baseUrl: location.origin, fetch: authorized });
+export const client = createClient<paths>({
+  baseUrl: location.origin,
+  fetch: authorized,
+  querySerializer: { array: { style: "form", explode: false } },
+});
 
 /** The answer's body, or its refusal as an `ApiError`. */
 export async function answer<T>(

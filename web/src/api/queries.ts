@@ -32,7 +32,7 @@ async function readPage(filter: JobFilter, signal: AbortSignal): Promise<JobPage
   const asked = Date.now();
   const query = {
     limit: PAGE_SIZE,
-    ...(filter.status && { status: filter.status }),
+    ...(filter.status && { status: [filter.status] }),
     ...(filter.cursor && { cursor: filter.cursor }),
   };
   const { data, next_cursor } = await answer(client.GET("/v1/jobs", { params: { query }, signal }));

@@ -13,6 +13,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
+        /** Make an account and log in */
         post: operations["signup"];
         delete?: never;
         options?: never;
@@ -29,6 +30,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
+        /** Log in */
         post: operations["login"];
         delete?: never;
         options?: never;
@@ -45,6 +47,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
+        /** Exchange the refresh token */
         post: operations["refresh"];
         delete?: never;
         options?: never;
@@ -61,6 +64,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
+        /** End the session */
         post: operations["logout"];
         delete?: never;
         options?: never;
@@ -75,6 +79,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
+        /** Your account */
         get: operations["me"];
         put?: never;
         post?: never;
@@ -91,9 +96,28 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
+        /** Your jobs, a page at a time */
         get: operations["list"];
         put?: never;
+        /** Submit a job */
         post: operations["submit"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/jobs/batch": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Submit up to 10,000 jobs, all or none */
+        post: operations["submitBatch"];
         delete?: never;
         options?: never;
         head?: never;
@@ -107,10 +131,12 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
+        /** A job */
         get: operations["get"];
         put?: never;
         post?: never;
-        delete?: never;
+        /** Forget a finished job */
+        delete: operations["delete"];
         options?: never;
         head?: never;
         patch?: never;
@@ -123,6 +149,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
+        /** Every start of a job */
         get: operations["attempts"];
         put?: never;
         post?: never;
@@ -141,6 +168,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
+        /** Cancel a job */
         post: operations["cancel"];
         delete?: never;
         options?: never;
@@ -157,6 +185,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
+        /** Queue a failed or canceled job again */
         post: operations["retry"];
         delete?: never;
         options?: never;
@@ -171,6 +200,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
+        /** The installed job types */
         get: operations["jobTypes"];
         put?: never;
         post?: never;
@@ -187,6 +217,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
+        /** Your numbers */
         get: operations["stats"];
         put?: never;
         post?: never;
@@ -205,7 +236,59 @@ export interface paths {
         };
         get?: never;
         put?: never;
+        /** A ticket for the WebSocket */
         post: operations["ticket"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/health": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Whether the process runs */
+        get: operations["health"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/ready": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Whether requests can be served, or what is missing */
+        get: operations["ready"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/metrics": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Numbers for Prometheus */
+        get: operations["metrics"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -216,62 +299,115 @@ export interface paths {
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
-        /** @enum {string} */
-        Status: "blocked" | "scheduled" | "queued" | "running" | "succeeded" | "failed" | "canceled";
-        /** @enum {string} */
-        Priority: "high" | "medium" | "low";
-        /** @enum {string} */
-        AttemptStatus: "running" | "succeeded" | "failed" | "timed_out" | "lost" | "canceled" | "released";
-        User: {
-            id: string;
-            email: string;
-            /** @enum {string} */
-            role: "user" | "admin";
-            /** Format: date-time */
-            created_at: string;
+        /**
+         * SessionAnswer
+         * @description Logged in.
+         */
+        SessionAnswer: {
+            data: components["schemas"]["Session"];
         };
+        /**
+         * Session
+         * @description Who is logged in, and their tokens. The access token lives for `expires_in` seconds.
+         */
         Session: {
             user: components["schemas"]["User"];
             access_token: string;
+            /** @description null in cookie mode */
             refresh_token: string | null;
-            token_type: string;
+            /** @enum {unknown} */
+            token_type: "bearer";
             expires_in: number;
         };
-        Credentials: {
+        /**
+         * User
+         * @description A person with an account; each user is a tenant of their own.
+         */
+        User: {
+            /** Format: uuid */
+            id: string;
             email: string;
+            role: components["schemas"]["Role"];
+            /** Format: date-time */
+            created_at: string;
+        };
+        /**
+         * Role
+         * @description What a user may do beyond their own jobs.
+         * @enum {unknown}
+         */
+        Role: "admin" | "user";
+        /**
+         * Credentials
+         * @description An email, in any case, and its password.
+         */
+        Credentials: {
+            /** @example ada@example.com */
+            email: string;
+            /** @description 8 to 1,024 bytes of UTF-8 */
             password: string;
+            /**
+             * @description For browsers: the refresh token comes as a cookie only
+             * @default false
+             */
             cookie?: boolean;
         };
-        Job: {
-            id: string;
-            type: string;
-            queue: string;
-            priority: components["schemas"]["Priority"];
-            status: components["schemas"]["Status"];
-            attempts: number;
-            max_attempts: number;
-            /** Format: date-time */
-            run_at: string;
-            timeout_ms: number;
-            idempotency_key: string | null;
-            tags: string[];
-            progress: number | null;
-            cancel_requested_at: string | null;
-            version: number;
-            /** Format: date-time */
-            created_at: string;
-            /** Format: date-time */
-            updated_at: string;
-            started_at: string | null;
-            finished_at: string | null;
-            backoff: components["schemas"]["Backoff"];
-            payload: {
-                [key: string]: unknown;
-            };
-            result: unknown;
-            last_error: string | null;
+        /**
+         * Error
+         * @description The body of every answer that is not a success.
+         */
+        Error: {
+            error: components["schemas"]["ErrorBody"];
         };
+        /**
+         * ErrorBody
+         * @description What was refused. `code` is stable; `details` names the fields at fault.
+         */
+        ErrorBody: {
+            code: string;
+            message: string;
+            details: components["schemas"]["FieldError"][];
+            request_id: string;
+        };
+        /**
+         * FieldError
+         * @description One fault of one field; `index` is the submission's place in a batch, from 0.
+         */
+        FieldError: {
+            field: string;
+            message: string;
+            /** @default null */
+            index?: number | null;
+        };
+        /**
+         * RefreshToken
+         * @description The refresh token of a session; browsers in cookie mode send none.
+         */
+        RefreshToken: {
+            /** @default null */
+            refresh_token?: string | null;
+        };
+        /**
+         * UserAnswer
+         * @description One user.
+         */
+        UserAnswer: {
+            data: components["schemas"]["User"];
+        };
+        /**
+         * JobsAnswer
+         * @description A page of jobs, the newest submission first; `next_cursor` is null on the last one.
+         */
+        JobsAnswer: {
+            data: components["schemas"]["JobSummary"][];
+            next_cursor: string | null;
+        };
+        /**
+         * JobSummary
+         * @description A job without its large fields, for lists and events; previews are at most 200 characters.
+         */
         JobSummary: {
+            /** Format: uuid */
             id: string;
             type: string;
             queue: string;
@@ -284,58 +420,263 @@ export interface components {
             timeout_ms: number;
             idempotency_key: string | null;
             tags: string[];
-            progress: number | null;
-            cancel_requested_at: string | null;
-            version: number;
-            /** Format: date-time */
-            created_at: string;
-            /** Format: date-time */
-            updated_at: string;
-            started_at: string | null;
-            finished_at: string | null;
             payload_preview: string | null;
             error_preview: string | null;
-        };
-        Backoff: {
-            /** @enum {string} */
-            strategy: "exponential" | "fixed";
-            base_ms: number;
-            max_ms: number;
-            jitter: number;
-        };
-        Submission: {
-            type: string;
-            payload?: {
-                [key: string]: unknown;
-            };
-            queue?: string;
-            priority?: components["schemas"]["Priority"];
+            progress: number | null;
+            cancel_requested_at: string | null;
+            version: number;
             /** Format: date-time */
-            run_at?: string;
-            max_attempts?: number;
-            timeout_ms?: number;
-            idempotency_key?: string;
-            tags?: string[];
+            created_at: string;
+            /** Format: date-time */
+            updated_at: string;
+            started_at: string | null;
+            finished_at: string | null;
         };
-        SubmittedJob: components["schemas"]["Job"] & {
+        /**
+         * Priority
+         * @description How much a job may overtake its neighbours in its own queue.
+         * @enum {unknown}
+         */
+        Priority: "high" | "low" | "medium";
+        /**
+         * Status
+         * @description Where a job stands. Each is a table of its own; the last three share `finished`.
+         * @enum {unknown}
+         */
+        Status: "blocked" | "canceled" | "failed" | "queued" | "running" | "scheduled" | "succeeded";
+        /**
+         * SubmittedAnswer
+         * @description The job that was taken in, or the one that existed.
+         */
+        SubmittedAnswer: {
+            data: components["schemas"]["SubmittedJob"];
+        };
+        /**
+         * SubmittedJob
+         * @description A job with whether its idempotency key named one that existed.
+         */
+        SubmittedJob: {
+            /** Format: uuid */
+            id: string;
+            type: string;
+            queue: string;
+            priority: components["schemas"]["Priority"];
+            status: components["schemas"]["Status"];
+            attempts: number;
+            max_attempts: number;
+            /** Format: date-time */
+            run_at: string;
+            backoff: components["schemas"]["Backoff"];
+            timeout_ms: number;
+            idempotency_key: string | null;
+            tags: string[];
+            payload: Record<string, unknown>;
+            result: unknown | null;
+            last_error: string | null;
+            progress: number | null;
+            cancel_requested_at: string | null;
+            version: number;
+            /** Format: date-time */
+            created_at: string;
+            /** Format: date-time */
+            updated_at: string;
+            started_at: string | null;
+            finished_at: string | null;
             deduplicated: boolean;
         };
+        /**
+         * Backoff
+         * @description A delay rule; base and maximum in milliseconds, jitter as a share from 0 to 1.
+         */
+        Backoff: {
+            strategy: components["schemas"]["Strategy"];
+            base_ms: number;
+            max_ms: number;
+            /** @default 0 */
+            jitter?: number;
+        };
+        /**
+         * Strategy
+         * @description How the delay grows with the attempts.
+         * @enum {unknown}
+         */
+        Strategy: "exponential" | "fixed";
+        /**
+         * Submission
+         * @description A job to run; everything but `type` has a default.
+         */
+        Submission: {
+            type: string;
+            payload?: Record<string, unknown>;
+            /** @default null */
+            queue?: string | null;
+            /** @default null */
+            priority?: components["schemas"]["Priority"] | null;
+            /** @default null */
+            run_at?: string | null;
+            /** @default null */
+            max_attempts?: number | null;
+            /** @default null */
+            backoff?: components["schemas"]["BackoffRequest"] | null;
+            /** @default null */
+            timeout_ms?: number | null;
+            /** @default null */
+            idempotency_key?: string | null;
+            /** @default null */
+            tags?: string[] | null;
+        };
+        /**
+         * BackoffRequest
+         * @description A job's own retry delays; what is left out comes from the installation's settings.
+         */
+        BackoffRequest: {
+            /** @default null */
+            strategy?: components["schemas"]["Strategy"] | null;
+            /** @default null */
+            base_ms?: number | null;
+            /** @default null */
+            max_ms?: number | null;
+            /** @default null */
+            jitter?: number | null;
+        };
+        /**
+         * BatchAnswer
+         * @description The batch that was taken in.
+         */
+        BatchAnswer: {
+            data: components["schemas"]["Batch"];
+        };
+        /**
+         * Batch
+         * @description A batch; its jobs are in the order of the request.
+         */
+        Batch: {
+            /** Format: uuid */
+            batch_id: string;
+            jobs: components["schemas"]["BatchedJob"][];
+        };
+        /**
+         * BatchedJob
+         * @description What became of one job of a batch.
+         */
+        BatchedJob: {
+            /** Format: uuid */
+            id: string;
+            status: components["schemas"]["Status"];
+            deduplicated: boolean;
+        };
+        /**
+         * BatchRequest
+         * @description Jobs that are taken in together or not at all.
+         */
+        BatchRequest: {
+            jobs: components["schemas"]["Submission"][];
+        };
+        /**
+         * JobAnswer
+         * @description One job.
+         */
+        JobAnswer: {
+            data: components["schemas"]["Job"];
+        };
+        /**
+         * Job
+         * @description A job; payload and result are the bytes that came in.
+         */
+        Job: {
+            /** Format: uuid */
+            id: string;
+            type: string;
+            queue: string;
+            priority: components["schemas"]["Priority"];
+            status: components["schemas"]["Status"];
+            attempts: number;
+            max_attempts: number;
+            /** Format: date-time */
+            run_at: string;
+            backoff: components["schemas"]["Backoff"];
+            timeout_ms: number;
+            idempotency_key: string | null;
+            tags: string[];
+            payload: Record<string, unknown>;
+            result: unknown | null;
+            last_error: string | null;
+            progress: number | null;
+            cancel_requested_at: string | null;
+            version: number;
+            /** Format: date-time */
+            created_at: string;
+            /** Format: date-time */
+            updated_at: string;
+            started_at: string | null;
+            finished_at: string | null;
+        };
+        /**
+         * AttemptsAnswer
+         * @description Every start of a job, the oldest first.
+         */
+        AttemptsAnswer: {
+            data: components["schemas"]["Attempt"][];
+            next_cursor: string | null;
+        };
+        /**
+         * Attempt
+         * @description One start of a job; a running one has no `finished_at`.
+         */
         Attempt: {
             number: number;
-            status: components["schemas"]["AttemptStatus"];
+            status: components["schemas"]["Outcome"];
             worker: string;
             error: string | null;
             /** Format: date-time */
             started_at: string;
             finished_at: string | null;
         };
+        /**
+         * Outcome
+         * @description How an attempt stands or ended.
+         * @enum {unknown}
+         */
+        Outcome: "canceled" | "failed" | "lost" | "released" | "running" | "succeeded" | "timed_out";
+        /**
+         * JobTypesAnswer
+         * @description The installed job types.
+         */
+        JobTypesAnswer: {
+            data: components["schemas"]["JobType"][];
+            next_cursor: string | null;
+        };
+        /**
+         * JobType
+         * @description An installed job type, with the JSON schema of its payload.
+         */
         JobType: {
             type: string;
-            description: string | null;
-            schema: {
-                [key: string]: unknown;
-            };
+            description: string;
+            schema: Record<string, unknown>;
         };
+        /**
+         * StatsAnswer
+         * @description Your numbers.
+         */
+        StatsAnswer: {
+            data: components["schemas"]["Stats"];
+        };
+        /**
+         * Stats
+         * @description Counts by status, and what ended in each of the last 60 minutes, the oldest first.
+         */
+        Stats: {
+            counts: components["schemas"]["Counts"];
+            oldest_queued_at: string | null;
+            minutes: components["schemas"]["Minute"][];
+            /** Format: date-time */
+            server_time: string;
+        };
+        /**
+         * Counts
+         * @description How many jobs there are.
+         */
         Counts: {
             by_status: {
                 [key: string]: number;
@@ -343,6 +684,10 @@ export interface components {
             total: number;
             approximate: boolean;
         };
+        /**
+         * Minute
+         * @description What ended within one minute; waits run from due to the handler's start.
+         */
         Minute: {
             /** Format: date-time */
             at: string;
@@ -351,30 +696,37 @@ export interface components {
             wait_p50_ms: number | null;
             wait_p95_ms: number | null;
         };
-        Stats: {
-            counts: components["schemas"]["Counts"];
-            oldest_queued_at: string | null;
-            minutes: components["schemas"]["Minute"][];
-            /** Format: date-time */
-            server_time: string;
+        /**
+         * TicketAnswer
+         * @description A fresh ticket.
+         */
+        TicketAnswer: {
+            data: components["schemas"]["Ticket"];
         };
+        /**
+         * Ticket
+         * @description The first message of a WebSocket on `/v1/ws/jobs`; it works once, within `expires_in` s.
+         */
         Ticket: {
             ticket: string;
+            /** @example 30 */
             expires_in: number;
         };
-        ErrorDetail: {
-            field: string;
-            message: string;
-            index?: number;
+        /**
+         * Health
+         * @description The process runs.
+         */
+        Health: {
+            /** @enum {unknown} */
+            status: "ok";
         };
-        ErrorBody: {
-            code: string;
-            message: string;
-            details: components["schemas"]["ErrorDetail"][];
-            request_id: string;
-        };
-        Error: {
-            error: components["schemas"]["ErrorBody"];
+        /**
+         * Ready
+         * @description Requests can be served.
+         */
+        Ready: {
+            /** @enum {unknown} */
+            status: "ready";
         };
     };
     responses: never;
@@ -398,19 +750,35 @@ export interface operations {
             };
         };
         responses: {
-            /** @description ok */
+            /** @description Make an account and log in */
             201: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": {
-                        data: components["schemas"]["Session"];
-                    };
+                    "application/json": components["schemas"]["SessionAnswer"];
                 };
             };
-            /** @description refused */
-            "4XX": {
+            /** @description `VALIDATION_ERROR`: The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `EMAIL_TAKEN`: An account with this email exists: log in instead */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `UNAVAILABLE`: The database is not reachable now: try again shortly */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -433,19 +801,44 @@ export interface operations {
             };
         };
         responses: {
-            /** @description ok */
+            /** @description Log in */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": {
-                        data: components["schemas"]["Session"];
-                    };
+                    "application/json": components["schemas"]["SessionAnswer"];
                 };
             };
-            /** @description refused */
-            "4XX": {
+            /** @description `VALIDATION_ERROR`: The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `INVALID_CREDENTIALS`: The email or the password is wrong */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `RATE_LIMITED`: Too many attempts: wait and try again */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `UNAVAILABLE`: The database is not reachable now: try again shortly */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -462,21 +855,50 @@ export interface operations {
             path?: never;
             cookie?: never;
         };
-        requestBody?: never;
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["RefreshToken"] | null;
+            };
+        };
         responses: {
-            /** @description ok */
+            /** @description Exchange the refresh token */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": {
-                        data: components["schemas"]["Session"];
-                    };
+                    "application/json": components["schemas"]["SessionAnswer"];
                 };
             };
-            /** @description refused */
-            "4XX": {
+            /** @description `VALIDATION_ERROR`: The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `UNAUTHENTICATED`: A valid access token is required: log in, then send 'Authorization: Bearer ACCESS_TOKEN' */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `FORBIDDEN`: This needs a role or scope that you do not have */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `UNAVAILABLE`: The database is not reachable now: try again shortly */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -493,17 +915,50 @@ export interface operations {
             path?: never;
             cookie?: never;
         };
-        requestBody?: never;
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["RefreshToken"] | null;
+            };
+        };
         responses: {
-            /** @description ok */
+            /** @description End the session */
             204: {
                 headers: {
                     [name: string]: unknown;
                 };
-                content?: never;
+                content: {
+                    "application/json": null;
+                };
             };
-            /** @description refused */
-            "4XX": {
+            /** @description `VALIDATION_ERROR`: The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `UNAUTHENTICATED`: A valid access token is required: log in, then send 'Authorization: Bearer ACCESS_TOKEN' */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `FORBIDDEN`: This needs a role or scope that you do not have */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `UNAVAILABLE`: The database is not reachable now: try again shortly */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -522,19 +977,35 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description ok */
+            /** @description Your account */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": {
-                        data: components["schemas"]["User"];
-                    };
+                    "application/json": components["schemas"]["UserAnswer"];
                 };
             };
-            /** @description refused */
-            "4XX": {
+            /** @description `VALIDATION_ERROR`: The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `UNAUTHENTICATED`: A valid access token is required: log in, then send 'Authorization: Bearer ACCESS_TOKEN' */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `UNAVAILABLE`: The database is not reachable now: try again shortly */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -547,11 +1018,18 @@ export interface operations {
     list: {
         parameters: {
             query?: {
-                status?: string;
-                queue?: string;
-                type?: string;
+                status?: components["schemas"]["Status"][];
+                queue?: string[];
+                type?: string[];
+                priority?: components["schemas"]["Priority"][];
+                tag?: string[];
+                worker?: string[];
+                created_after?: string | null;
+                created_before?: string | null;
+                finished_after?: string | null;
+                finished_before?: string | null;
                 limit?: number;
-                cursor?: string;
+                cursor?: string | null;
             };
             header?: never;
             path?: never;
@@ -559,20 +1037,35 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description ok */
+            /** @description Your jobs, a page at a time */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": {
-                        data: components["schemas"]["JobSummary"][];
-                        next_cursor: string | null;
-                    };
+                    "application/json": components["schemas"]["JobsAnswer"];
                 };
             };
-            /** @description refused */
-            "4XX": {
+            /** @description `VALIDATION_ERROR`: The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `UNAUTHENTICATED`: A valid access token is required: log in, then send 'Authorization: Bearer ACCESS_TOKEN' */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `UNAVAILABLE`: The database is not reachable now: try again shortly */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -585,7 +1078,10 @@ export interface operations {
     submit: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description The same as the field `idempotency_key` */
+                "Idempotency-Key"?: string | null;
+            };
             path?: never;
             cookie?: never;
         };
@@ -595,30 +1091,134 @@ export interface operations {
             };
         };
         responses: {
-            /** @description ok */
+            /** @description The job that the idempotency key named already */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": {
-                        data: components["schemas"]["SubmittedJob"];
-                    };
+                    "application/json": components["schemas"]["SubmittedAnswer"];
                 };
             };
-            /** @description ok */
+            /** @description Submit a job */
             201: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": {
-                        data: components["schemas"]["SubmittedJob"];
-                    };
+                    "application/json": components["schemas"]["SubmittedAnswer"];
                 };
             };
-            /** @description refused */
-            "4XX": {
+            /** @description `VALIDATION_ERROR`: The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `UNAUTHENTICATED`: A valid access token is required: log in, then send 'Authorization: Bearer ACCESS_TOKEN' */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `IDEMPOTENCY_CONFLICT`: This idempotency key was used for a different request: use a new key */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `PAYLOAD_TOO_LARGE`: The request is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `UNAVAILABLE`: The database is not reachable now: try again shortly */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    submitBatch: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The same as the field `idempotency_key` */
+                "Idempotency-Key"?: string | null;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["BatchRequest"];
+            };
+        };
+        responses: {
+            /** @description Submit up to 10,000 jobs, all or none */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BatchAnswer"];
+                };
+            };
+            /** @description `VALIDATION_ERROR`: The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `UNAUTHENTICATED`: A valid access token is required: log in, then send 'Authorization: Bearer ACCESS_TOKEN' */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `IDEMPOTENCY_CONFLICT`: This idempotency key was used for a different request: use a new key */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `PAYLOAD_TOO_LARGE`: The request is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `UNAVAILABLE`: The database is not reachable now: try again shortly */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -633,25 +1233,117 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
+                /** @description A job's id */
                 id: string;
             };
             cookie?: never;
         };
         requestBody?: never;
         responses: {
-            /** @description ok */
+            /** @description A job */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": {
-                        data: components["schemas"]["Job"];
-                    };
+                    "application/json": components["schemas"]["JobAnswer"];
                 };
             };
-            /** @description refused */
-            "4XX": {
+            /** @description `VALIDATION_ERROR`: The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `UNAUTHENTICATED`: A valid access token is required: log in, then send 'Authorization: Bearer ACCESS_TOKEN' */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `NOT_FOUND`: There is no such thing, or it is not yours */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `UNAVAILABLE`: The database is not reachable now: try again shortly */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    delete: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description A job's id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Forget a finished job */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description `VALIDATION_ERROR`: The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `UNAUTHENTICATED`: A valid access token is required: log in, then send 'Authorization: Bearer ACCESS_TOKEN' */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `NOT_FOUND`: There is no such thing, or it is not yours */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `INVALID_STATE`: The job's status does not allow this */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `UNAVAILABLE`: The database is not reachable now: try again shortly */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -666,26 +1358,51 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
+                /** @description A job's id */
                 id: string;
             };
             cookie?: never;
         };
         requestBody?: never;
         responses: {
-            /** @description ok */
+            /** @description Every start of a job */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": {
-                        data: components["schemas"]["Attempt"][];
-                        next_cursor: string | null;
-                    };
+                    "application/json": components["schemas"]["AttemptsAnswer"];
                 };
             };
-            /** @description refused */
-            "4XX": {
+            /** @description `VALIDATION_ERROR`: The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `UNAUTHENTICATED`: A valid access token is required: log in, then send 'Authorization: Bearer ACCESS_TOKEN' */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `NOT_FOUND`: There is no such thing, or it is not yours */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `UNAVAILABLE`: The database is not reachable now: try again shortly */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -700,36 +1417,69 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
+                /** @description A job's id */
                 id: string;
             };
             cookie?: never;
         };
         requestBody?: never;
         responses: {
-            /** @description ok */
+            /** @description Cancel a job */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": {
-                        data: components["schemas"]["Job"];
-                    };
+                    "application/json": components["schemas"]["JobAnswer"];
                 };
             };
-            /** @description ok */
+            /** @description The job runs and its handler is asked to stop */
             202: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": {
-                        data: components["schemas"]["Job"];
-                    };
+                    "application/json": components["schemas"]["JobAnswer"];
                 };
             };
-            /** @description refused */
-            "4XX": {
+            /** @description `VALIDATION_ERROR`: The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `UNAUTHENTICATED`: A valid access token is required: log in, then send 'Authorization: Bearer ACCESS_TOKEN' */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `NOT_FOUND`: There is no such thing, or it is not yours */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `INVALID_STATE`: The job's status does not allow this */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `UNAVAILABLE`: The database is not reachable now: try again shortly */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -744,25 +1494,60 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
+                /** @description A job's id */
                 id: string;
             };
             cookie?: never;
         };
         requestBody?: never;
         responses: {
-            /** @description ok */
+            /** @description Queue a failed or canceled job again */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": {
-                        data: components["schemas"]["Job"];
-                    };
+                    "application/json": components["schemas"]["JobAnswer"];
                 };
             };
-            /** @description refused */
-            "4XX": {
+            /** @description `VALIDATION_ERROR`: The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `UNAUTHENTICATED`: A valid access token is required: log in, then send 'Authorization: Bearer ACCESS_TOKEN' */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `NOT_FOUND`: There is no such thing, or it is not yours */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `INVALID_STATE`: The job's status does not allow this */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `UNAVAILABLE`: The database is not reachable now: try again shortly */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -781,19 +1566,35 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description ok */
+            /** @description The installed job types */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": {
-                        data: components["schemas"]["JobType"][];
-                    };
+                    "application/json": components["schemas"]["JobTypesAnswer"];
                 };
             };
-            /** @description refused */
-            "4XX": {
+            /** @description `VALIDATION_ERROR`: The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `UNAUTHENTICATED`: A valid access token is required: log in, then send 'Authorization: Bearer ACCESS_TOKEN' */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `UNAVAILABLE`: The database is not reachable now: try again shortly */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -812,19 +1613,35 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description ok */
+            /** @description Your numbers */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": {
-                        data: components["schemas"]["Stats"];
-                    };
+                    "application/json": components["schemas"]["StatsAnswer"];
                 };
             };
-            /** @description refused */
-            "4XX": {
+            /** @description `VALIDATION_ERROR`: The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `UNAUTHENTICATED`: A valid access token is required: log in, then send 'Authorization: Bearer ACCESS_TOKEN' */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `UNAVAILABLE`: The database is not reachable now: try again shortly */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -843,19 +1660,131 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description ok */
+            /** @description A ticket for the WebSocket */
             201: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": {
-                        data: components["schemas"]["Ticket"];
-                    };
+                    "application/json": components["schemas"]["TicketAnswer"];
                 };
             };
-            /** @description refused */
-            "4XX": {
+            /** @description `VALIDATION_ERROR`: The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `UNAUTHENTICATED`: A valid access token is required: log in, then send 'Authorization: Bearer ACCESS_TOKEN' */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `UNAVAILABLE`: The database is not reachable now: try again shortly */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    health: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Whether the process runs */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Health"];
+                };
+            };
+            /** @description `VALIDATION_ERROR`: The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    ready: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Whether requests can be served, or what is missing */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Ready"];
+                };
+            };
+            /** @description `VALIDATION_ERROR`: The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `UNAVAILABLE`: The database is not reachable now: try again shortly */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    metrics: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Numbers for Prometheus */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/plain": string;
+                };
+            };
+            /** @description `VALIDATION_ERROR`: The request is not valid */
+            400: {
                 headers: {
                     [name: string]: unknown;
                 };

@@ -43,6 +43,11 @@ test("many new jobs wait behind the counter, and are counted once each", () => {
   expect(page.unseen).toEqual(["b", "c", "d", "e"]);
 });
 
+test("the counter stops under a flood", () => {
+  const flood = Array.from({ length: 1500 }, (_, n) => aSummary({ id: `b${n}` }));
+  expect(mergeJobs(aPage("a"), flood, FIRST).unseen).toHaveLength(1000);
+});
+
 test("a change of an older job that is not on the page is not news", () => {
   const page = mergeJobs(aPage("c", "b"), [aSummary({ id: "a", version: 9 })], FIRST);
   expect([ids(page), page.unseen]).toEqual([["c", "b"], []]);

@@ -17,6 +17,8 @@ export interface PageRule {
 
 const ENTER_AT_ONCE = 3;
 const MOST_ROWS = 200;
+/** Counting ends here: a page left open under a flood must not grow. */
+export const MOST_UNSEEN = 1000;
 
 /**
  * Brings events into a page. Rows change in place and stay even when they no longer fit the filter, so
@@ -34,7 +36,7 @@ export function mergeJobs(page: JobPage, events: readonly JobSummary[], rule: Pa
     return { ...page, rows: entered };
   }
   const unseen = new Set([...page.unseen, ...strangers.map((job) => job.id)]);
-  return { ...page, rows, unseen: [...unseen] };
+  return { ...page, rows, unseen: [...unseen].slice(0, MOST_UNSEEN) };
 }
 
 function newer(row: JobSummary, event: JobSummary | undefined): JobSummary {

@@ -195,18 +195,28 @@ test("a second 4401 in a row signs out", async () => {
   expect(live.state.get().kind).toBe("off");
 });
 
-test("a token that ends every quarter of an hour signs nobody out", async () => {
+test.each([10_000, 900_000])("a token that ends every %d ms signs nobody out", async (life) => {
   await aReadyLive();
   for (let round = 0; round < 3; round += 1) {
-    for (let pings = 0; pings < 45; pings += 1) {
-      await wait(20_000);
+    for (let lived = 0; lived < life; lived += 10_000) {
+      await wait(10_000);
       newest().says({ event: "ping" });
     }
     newest().ends(4401);
     await wait(0);
     newest().says({ event: "ready" });
   }
+  expect(renew).toHaveBeenCalledTimes(3);
   expect(signOut).not.toHaveBeenCalled();
+});
+
+test("a server that is ready and refuses at once does not get asked for ever", async () => {
+  await aReadyLive();
+  newest().ends(4401);
+  await wait(0);
+  newest().says({ event: "ready" });
+  newest().ends(4401);
+  expect(signOut).toHaveBeenCalledTimes(1);
 });
 
 test("another refusal stops and says why", async () => {
@@ -234,11 +244,13 @@ test("after a stop nothing is heard, delivered or tried", async () => {
   const live = await aReadyLive();
   const socket = newest();
   socket.says({ event: "job.queued", job: aSummary() });
+  socket.says({ event: "resync" });
   live.stop();
+  reread.mockClear();
   socket.says({ event: "job.running", job: aSummary({ version: 2 }) });
   socket.ends(1006);
   await wait(120_000);
-  expect(delivered).toEqual([]);
+  expect([delivered, reread.mock.calls]).toEqual([[], []]);
   expect(sockets).toHaveLength(1);
   expect(live.state.get().kind).toBe("off");
 });

@@ -34,6 +34,8 @@ type Message = { event: "ready" | "resync" | "ping" } | { event: `job.${string}`
 const READY_MS = 5_000;
 const SILENCE_MS = 45_000;
 const HEALTHY_MS = 30_000;
+/** A socket that was served this long ended with its token; one that was not had its token refused. */
+const SERVED_MS = 5_000;
 const BACKOFF_MS = 500;
 const BACKOFF_MAX_MS = 30_000;
 const POLL_MS = 10_000;
@@ -58,6 +60,7 @@ export class Live {
   #life = 0;
   #failures = 0;
   #refusals = 0;
+  #readyAt = Number.POSITIVE_INFINITY;
 
   constructor(parts: LiveParts) {
     this.#parts = parts;
@@ -127,11 +130,11 @@ export class Live {
   #ready(): void {
     this.#clear("ready");
     this.#clear("poll");
+    this.#readyAt = Date.now();
     this.state.set({ kind: "live" });
     this.#resync.request();
     this.#after("healthy", HEALTHY_MS, () => {
       this.#failures = 0;
-      this.#refusals = 0;
     });
   }
 
@@ -144,7 +147,8 @@ export class Live {
   }
 
   #refused(): void {
-    this.#refusals += 1;
+    const served = Date.now() - this.#readyAt >= SERVED_MS;
+    this.#refusals = served ? 1 : this.#refusals + 1;
     this.#hangUp();
     if (this.#refusals > 1) {
       this.stop();
@@ -192,6 +196,7 @@ export class Live {
     this.#life += 1;
     this.#socket?.close();
     this.#socket = null;
+    this.#readyAt = Number.POSITIVE_INFINITY;
     this.#resync.clear();
     for (const name of ["ready", "silence", "healthy", "retry"] as const) this.#clear(name);
   }

@@ -3,7 +3,7 @@ import type { JobFilter } from "../api/queries";
 import type { JobSummary } from "../api/types";
 import { Badge, Priority, shownStatus } from "../ui/badge";
 import { JobActions } from "../ui/job-actions";
-import { When } from "../ui/times";
+import { Progress, When } from "../ui/times";
 
 const TAGS_SHOWN = 2;
 
@@ -59,6 +59,7 @@ function Row({ job, fits }: { job: JobSummary; fits: boolean }) {
       </td>
       <td className="cell-when">
         <When job={job} />
+        <Progress job={job} />
       </td>
       <td className="cell-actions">
         <JobActions job={job} compact />

@@ -9,6 +9,7 @@ import { JobActions } from "../ui/job-actions";
 import { JsonView, TextView } from "../ui/json-view";
 import { Page } from "../ui/page";
 import { Problem, Skeleton } from "../ui/states";
+import { Progress } from "../ui/times";
 import { Attempts } from "./attempts";
 import { JobFacts } from "./job-facts";
 import { NotFoundPage } from "./not-found";
@@ -51,15 +52,15 @@ function OpenJob({ job }: { job: Job }) {
           </div>
         }
       >
-        {job.status === "running" && job.progress !== null && (
-          <progress className="progress" aria-label="Progress" value={job.progress} max={1} />
-        )}
+        <Progress job={job} />
         <div className="job-columns">
           <div className="job-main">
             {job.last_error && job.status !== "succeeded" && (
               <TextView title="Last error" text={job.last_error} tone="bad" />
             )}
-            {job.result !== null && <JsonView title="Result" value={job.result} />}
+            {(job.result !== null || job.status === "succeeded") && (
+              <JsonView title="Result" value={job.result} />
+            )}
             <JsonView title="Payload" value={job.payload} />
             <AttemptsOf id={job.id} />
           </div>

@@ -4,6 +4,7 @@ import { Link, useSearchParams } from "wouter";
 import { type JobFilter, jobsQuery, statsQuery } from "../api/queries";
 import { isStatus, type JobStatus } from "../api/types";
 import { plural } from "../lib/format";
+import { MOST_UNSEEN } from "../live/apply";
 import { Page } from "../ui/page";
 import { Problem, Skeleton } from "../ui/states";
 import { FirstRun } from "./first-run";
@@ -56,7 +57,7 @@ function Unseen({ ids, show }: { ids: readonly string[]; show: () => void }) {
   return (
     <button type="button" className="unseen" onClick={show}>
       <RefreshCw aria-hidden size={14} />
-      Show {plural(ids.length, "new job")}
+      Show {ids.length < MOST_UNSEEN ? plural(ids.length, "new job") : "more than 1,000 new jobs"}
     </button>
   );
 }

@@ -5,14 +5,16 @@ import { ApiError } from "../api/errors";
 /** What went wrong and what to do next, with the request's id for whoever is asked for help. */
 export function Problem({ error, retry }: { error: Error; retry?: () => void }) {
   const known = error instanceof ApiError ? error : null;
+  // A single detail usually is the message itself.
+  const details = known?.details.filter(({ message }) => !error.message.endsWith(message)) ?? [];
   return (
     <div className="problem" role="alert">
       <CircleAlert aria-hidden size={18} />
       <div>
         <p>{known ? known.message : "Something went wrong on this page."}</p>
-        {known && known.details.length > 0 && (
+        {details.length > 0 && (
           <ul>
-            {known.details.map(({ field, message }) => (
+            {details.map(({ field, message }) => (
               <li key={field + message}>
                 <code>{field}</code> {message}
               </li>

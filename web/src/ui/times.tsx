@@ -34,6 +34,12 @@ export function When({ job }: { job: JobSummary }) {
   );
 }
 
+/** How far a running job says it is; nothing where it does not say. */
+export function Progress({ job }: { job: Pick<JobSummary, "status" | "progress"> }) {
+  if (job.status !== "running" || job.progress === null) return null;
+  return <progress className="progress" aria-label="Progress" value={job.progress} max={1} />;
+}
+
 /** How long something took, or takes until now. */
 export function Took({ from, to }: { from: string; to: string | null }) {
   const now = useStore(seconds);
