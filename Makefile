@@ -21,10 +21,10 @@ NPM := PATH="$(CURDIR)/$(BIN):$$PATH" npm --prefix web --no-audit --no-fund
 # $(call quietly,command): its output is shown only if it fails.
 quietly = $(1) >$(LOG) 2>&1 || { cat $(LOG); exit 1; }
 
-.PHONY: help run test check check-python check-web check-container format bench lock clean browser
+.PHONY: help run test check check-python check-web check-container format api-types bench lock clean browser
 
 help: ## Show this list
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1|\2/p' Makefile | while IFS='|' read -r target text; do printf '%-12s %s\n' "$$target" "$$text"; done
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1|\2/p' Makefile | while IFS='|' read -r target text; do printf '%-12s %s\n' "$$target" "$$text"; done
 
 run: .venv/.runtime web/dist/index.html ## Start everything on http://127.0.0.1:8080 (settings pass through the environment)
 	@exec $(BIN)/windlass serve
@@ -44,6 +44,7 @@ check-python: .venv/.dev
 check-web: web/node_modules/.package-lock.json
 	@$(NPM) run lint
 	@$(NPM) run typecheck
+	@$(NPM) run generate -- --check
 
 check-container: .venv/.dev
 	@$(BIN)/hadolint Dockerfile
@@ -53,6 +54,11 @@ check-container: .venv/.dev
 format: .venv/.dev ## Format the Python code and apply the safe fixes
 	@$(BIN)/ruff check --fix-only $(PYTHON_CODE)
 	@$(BIN)/ruff format $(PYTHON_CODE)
+
+api-types: .venv/.dev web/node_modules/.package-lock.json ## Take the dashboard's types from the server at URL=http://127.0.0.1:8080
+	@$(BIN)/python -c "import httpx, json, sys; json.dump(httpx.get(sys.argv[1] + '/openapi.json').json(), sys.stdout, indent=2); print()" \
+		$(or $(URL),http://127.0.0.1:8080) >web/openapi.json
+	@$(NPM) run generate
 
 bench: .venv/.dev ## Measure the latency from submit to start
 	@$(BIN)/python benchmarks/latency.py
