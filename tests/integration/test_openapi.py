@@ -133,3 +133,8 @@ async def test_every_request_body_has_an_example_that_is_accepted(
             answer = await user.client.request(method, path, json=example)
             assert answer.status_code in {200, 201, 401}, (path, answer.text)
             assert answer.status_code != 401 or path == "/v1/login"
+
+
+async def test_an_answer_without_a_body_is_described_without_one(document: dict[str, Any]) -> None:
+    for method, path in (("post", "/v1/logout"), ("delete", "/v1/jobs/{id}")):
+        assert "content" not in document["paths"][path][method]["responses"]["204"]
