@@ -154,7 +154,7 @@ async def test_a_child_that_dies_is_started_again(settings: dict[str, str], comm
         await serve.says("ended with SIGKILL: starting it again")
         await eventually(lambda: serve.children(command=command) not in ([], [child]))
         serve.press_ctrl_c()
-        assert await serve.end() == 0
+        assert await serve.end() == 0, serve.output
 
 
 async def test_a_postgres_that_dies_is_started_again(
@@ -167,7 +167,7 @@ async def test_a_postgres_that_dies_is_started_again(
         await serve.says("PostgreSQL ended: starting it again")
         await eventually(lambda: _answers(made_dir))
         serve.press_ctrl_c()
-        assert await serve.end() == 0
+        assert await serve.end() == 0, serve.output
 
 
 async def test_a_data_directory_serves_one_windlass(settings: dict[str, str]) -> None:
