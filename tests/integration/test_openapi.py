@@ -144,3 +144,8 @@ async def test_the_dashboards_types_come_from_the_document_that_is_served(
     kept["info"]["version"] = document["info"]["version"]
 
     assert kept == document, "the API has changed: run `make api-types` against a running server"
+
+
+async def test_an_answer_without_a_body_is_described_without_one(document: dict[str, Any]) -> None:
+    for method, path in (("post", "/v1/logout"), ("delete", "/v1/jobs/{id}")):
+        assert "content" not in document["paths"][path][method]["responses"]["204"]
