@@ -12,7 +12,7 @@ LOG := .venv/step.log
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 COMPILE = $(BIN)/uv --no-config --quiet pip compile --universal --python-version 3.11 --generate-hashes \
 	--custom-compile-command 'make lock' $(ARGS)
-PYTHON_CODE := $(wildcard internal windlass cmd tests migrations benchmarks hatch_build.py)
+PYTHON_CODE := $(wildcard internal windlass cmd tests migrations benchmarks docs hatch_build.py)
 # Folders too, so that a removed file is noticed.
 WEB_SOURCES := $(shell find web -mindepth 1 \( -name node_modules -o -name dist -o -name coverage \) -prune -o -print 2>/dev/null)
 # The scripts in node_modules/.bin look for `node` on the PATH.
@@ -21,7 +21,7 @@ NPM := PATH="$(CURDIR)/$(BIN):$$PATH" npm --prefix web --no-audit --no-fund
 # $(call quietly,command): its output is shown only if it fails.
 quietly = $(1) >$(LOG) 2>&1 || { cat $(LOG); exit 1; }
 
-.PHONY: help run test check check-python check-web check-container format api-types bench lock clean browser
+.PHONY: help run test check check-python check-web check-container format api-types bench schema screenshots lock clean browser
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1|\2/p' Makefile | while IFS='|' read -r target text; do printf '%-12s %s\n' "$$target" "$$text"; done
@@ -62,6 +62,12 @@ api-types: .venv/.dev web/node_modules/.package-lock.json ## Take the dashboard'
 
 bench: .venv/.dev ## Measure the latency from submit to start
 	@$(BIN)/python benchmarks/latency.py
+
+schema: .venv/.dev ## Draw the tables again: docs/schema.md
+	@$(BIN)/python docs/schema.py
+
+screenshots: .venv/.dev web/dist/index.html browser ## Take the README's pictures again
+	@$(BIN)/python docs/screenshots.py
 
 lock: .venv/.dev ## Resolve the locks again (ARGS=--upgrade takes newer versions)
 	@$(COMPILE) --output-file requirements.lock pyproject.toml
