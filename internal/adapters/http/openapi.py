@@ -14,6 +14,7 @@ from litestar.openapi.spec import Components, SecurityScheme
 from litestar.types import ControllerRouterHandler
 
 from internal.adapters.http.auth import acting
+from internal.adapters.http.requests import ApiRequest
 from internal.adapters.http.routes import BEARER
 
 REF = "#/components/schemas/{name}"
@@ -36,7 +37,11 @@ def describe(route_handlers: Sequence[ControllerRouterHandler], version: str) ->
     )
     actor = Provide(acting, sync_to_thread=False)
     app = Litestar(
-        route_handlers, dependencies={"actor": actor}, openapi_config=config, logging_config=None
+        route_handlers,
+        dependencies={"actor": actor},
+        logging_config=None,
+        openapi_config=config,
+        request_class=ApiRequest,
     )
     document = app.openapi_schema.to_schema()
     # Litestar drops docstrings, `additionalProperties: false` and some limits of msgspec's types.
