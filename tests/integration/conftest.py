@@ -7,8 +7,8 @@ import pytest
 from tests.support.api import Api, running_api
 
 
-@pytest.fixture
-async def api(database_url: str) -> AsyncIterator[Api]:
-    """A running API on a database of its own."""
-    async with running_api(database_url) as running:
+@pytest.fixture(scope="module")
+async def api(module_database_url: str) -> AsyncIterator[Api]:
+    """A running API; the tests of a module share it, each with users of its own."""
+    async with running_api(module_database_url) as running:
         yield running

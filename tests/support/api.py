@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import socket
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -13,11 +13,11 @@ from typing import Any, Final
 
 import httpx
 import msgspec
-import uvicorn
 from prometheus_client import CollectorRegistry
 
 from internal.adapters.handlers import shipped
 from internal.adapters.http.app import Parts, build_app
+from internal.adapters.http.asgi import App
 from internal.adapters.http.dashboard import load_dashboard
 from internal.adapters.postgres.accounts import PostgresUsers
 from internal.adapters.postgres.sessions import PostgresSessions
@@ -25,13 +25,18 @@ from internal.adapters.postgres.throttle import PostgresLoginThrottle
 from internal.adapters.postgres.tickets import PostgresTickets
 from internal.adapters.security.passwords import BcryptHasher
 from internal.adapters.security.tokens import Tokens
+from internal.adapters.websocket.jobs import JobSockets
+from internal.bootstrap.listening import listening_socket
+from internal.bootstrap.web_server import serve_app
 from internal.domain.handlers import Handlers
 from internal.domain.ports.accounts import TokenIssuer
 from internal.services.accounts import AccountRules, Accounts
 from internal.services.jobs import Jobs
+from internal.services.live import Live
+from internal.services.upkeep import relay
 from tests.support.store import DEFAULTS, Store, open_store
 
-SECRET: Final = "a secret of tests, with more than 32 bytes"
+SECRET: Final = "a secret of tests that is long enough for every HMAC: its 64 bytes"
 PASSWORD: Final = "correct horse"
 # bcrypt's fewest, so that a test does not wait for the work it asks for.
 ROUNDS: Final = 4
@@ -48,6 +53,8 @@ class Settings(msgspec.Struct, frozen=True):
     login_rate: int = 10
     admin_email: str | None = None
     dashboard: Path | None = None
+    first_message_s: float = 5.0
+    ping_s: float = 20.0
 
 
 class SignedUp(msgspec.Struct):
@@ -66,12 +73,14 @@ class Api:
         self.store = store
         self.tokens = tokens
         self._clients: list[httpx.AsyncClient] = []
+        # Each client would otherwise load the certificates again, for plain HTTP.
+        self._tls = ssl.create_default_context()
 
     def client(self, token: str | None = None, **headers: str) -> httpx.AsyncClient:
         """A client of its own, with its own cookies."""
         if token is not None:
             headers["Authorization"] = f"Bearer {token}"
-        client = httpx.AsyncClient(base_url=self.url, headers=headers, timeout=30)
+        client = httpx.AsyncClient(base_url=self.url, headers=headers, timeout=30, verify=self._tls)
         self._clients.append(client)
         return client
 
@@ -96,7 +105,9 @@ async def running_api(database_url: str, settings: Settings | None = None) -> As
     try:
         async with open_store(database_url) as store:
             parts = _parts(store, hasher, settings)
-            async with _serving(build_app(parts)) as url:
+            live = Live(store.feed, store.listing)
+            app = build_app(parts, [_sockets(live, parts, settings).handler()])
+            async with _background(store, live), _serving(app) as url:
                 api = Api(url, store, parts.tokens)
                 yield api
                 await api.close()
@@ -137,17 +148,42 @@ def _parts(store: Store, hasher: BcryptHasher, settings: Settings) -> Parts:
     )
 
 
+def _sockets(live: Live, parts: Parts, settings: Settings) -> JobSockets:
+    return JobSockets(
+        live,
+        parts.tokens,
+        parts.accounts.tickets,
+        parts.accounts.sessions,
+        first_message_s=settings.first_message_s,
+        ping_s=settings.ping_s,
+    )
+
+
 @asynccontextmanager
-async def _serving(app: Any) -> AsyncIterator[str]:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        config = uvicorn.Config(app, log_config=None, lifespan="on", timeout_graceful_shutdown=5)
-        server = uvicorn.Server(config)
-        serving = asyncio.create_task(server.serve(sockets=[listener]))
-        try:
-            while not server.started:
-                assert not serving.done(), "the server did not start"
-                await asyncio.sleep(0.01)
-            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-        finally:
-            server.should_exit = True
-            await serving
+async def _background(store: Store, live: Live) -> AsyncIterator[None]:
+    """What runs beside the server: wake-ups, the relay and the reader of its feed."""
+    duties = (live.duty(), relay(store.feed))
+    tasks = [
+        asyncio.create_task(store.wakeups.run()),
+        *(asyncio.create_task(each.run(store.wakeups)) for each in duties),
+    ]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+
+
+@asynccontextmanager
+async def _serving(app: App) -> AsyncIterator[str]:
+    listener, stop = listening_socket("127.0.0.1", 0), asyncio.Event()
+    url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    # So that the first request waits in its queue until the server reads it.
+    listener.listen()
+    serving = asyncio.create_task(serve_app(app, listener, stop))
+    try:
+        yield url
+    finally:
+        stop.set()
+        await serving
