@@ -73,9 +73,9 @@ PLACE = """
   user_id uuid not null,
   flow_id int not null,
   priority smallint not null,
-  attempts smallint not null,
-  number smallint not null,
-  max_attempts smallint not null,
+  attempts int not null,
+  number int not null,
+  max_attempts int not null,
   version int not null,
   run_at timestamptz not null,
   since timestamptz not null default now(),
@@ -147,7 +147,7 @@ create index finished_by_status on finished (user_id, status, job_id desc);
 
 create table attempt (
   job_id uuid not null,
-  number smallint not null,
+  number int not null,
   user_id uuid not null,
   status smallint not null constraint attempt_status check (status between 1 and 6),
   worker_id text not null,

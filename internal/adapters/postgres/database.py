@@ -12,7 +12,8 @@ import asyncpg
 import msgspec
 from asyncpg.pool import PoolConnectionProxy
 from sqlalchemy import URL, make_url
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as NoConnectionError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from internal.domain.errors import UnavailableError
@@ -23,18 +24,20 @@ COMMAND_TIMEOUT_S: Final = 20.0
 CONNECT_TIMEOUT_S: Final = 5.0
 RETRY_AFTER_S: Final = 2
 
-# What a broken or restarting server looks like, as opposed to a statement that it refused.
+# A server that is broken, full or restarting, or had to choose whom to stop: the same statement
+# may succeed later, as opposed to one that it refused for what it says.
 GONE: Final = (
     OSError,
     TimeoutError,
     asyncpg.InterfaceError,
     asyncpg.InternalClientError,  # a connection that was cut in the middle of its protocol
     asyncpg.PostgresConnectionError,
-    asyncpg.CannotConnectNowError,
-    asyncpg.AdminShutdownError,
-    asyncpg.CrashShutdownError,
-    asyncpg.TooManyConnectionsError,
-    asyncpg.QueryCanceledError,
+    asyncpg.OperatorInterventionError,  # shutdowns, restarts, statement_timeout
+    asyncpg.InsufficientResourcesError,  # connections, memory, disk
+    asyncpg.PostgresSystemError,
+    asyncpg.TransactionRollbackError,  # deadlocks
+    asyncpg.LockNotAvailableError,
+    asyncpg.IdleInTransactionSessionTimeoutError,
     asyncpg.ReadOnlySQLTransactionError,
 )
 
@@ -59,11 +62,11 @@ class Database(msgspec.Struct, frozen=True):
         try:
             async with self.engine.begin() as connection:
                 yield connection
-        except (OperationalError, InterfaceError, DBAPIError) as error:
+        except DBAPIError as error:
             if isinstance(error.orig, GONE) or is_gone(error.orig):
                 raise unavailable(error) from error
             raise
-        except GONE as error:
+        except (NoConnectionError, *GONE) as error:
             raise unavailable(error) from error
 
     @asynccontextmanager
@@ -134,7 +137,12 @@ async def open_database(dsn: str, *, name: str, size: int) -> Database:
         pool_size=size,
         max_overflow=0,
         pool_timeout=CONNECT_TIMEOUT_S,
-        connect_args={"server_settings": settings, "timeout": CONNECT_TIMEOUT_S},
+        hide_parameters=True,  # an error's text goes to the log, and a password's hash must not
+        connect_args={
+            "server_settings": settings,
+            "timeout": CONNECT_TIMEOUT_S,
+            "command_timeout": COMMAND_TIMEOUT_S,
+        },
     )
     pool = asyncpg.create_pool(
         dsn,

@@ -59,19 +59,17 @@ class PostgresSubmissions:
         wanted = {(user_id, job.queue, job.route) for job in jobs}
         if len(self._flows) > KNOWN_FLOWS:
             self._flows.clear()
-        missing = [flow for flow in wanted if flow not in self._flows]
-        while missing:
+        found = {flow: self._flows[flow] for flow in wanted if flow in self._flows}
+        while missing := wanted - found.keys():
             try:
-                rows = await connection.fetch(
-                    statement("flow"), user_id, [f[1] for f in missing], [f[2] for f in missing]
-                )
+                queues, routes = [flow[1] for flow in missing], [flow[2] for flow in missing]
+                rows = await connection.fetch(statement("flow"), user_id, queues, routes)
             except ForeignKeyViolationError as error:
                 raise UnauthenticatedError("this account does not exist any more") from error
-            for row in rows:
-                self._flows[user_id, row["queue"], row["route"]] = row["id"]
-            # Another transaction that made the same flow was not yet visible: look again.
-            missing = [flow for flow in missing if flow not in self._flows]
-        return {flow: self._flows[flow] for flow in wanted}
+            # One that another transaction has just made is not yet visible: look again.
+            found |= {(user_id, row["queue"], row["route"]): row["id"] for row in rows}
+        self._flows |= found
+        return found
 
     def _values(
         self,

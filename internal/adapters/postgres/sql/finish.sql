@@ -3,7 +3,7 @@
 -- no attempt is kept and its number is free again. Times are milliseconds before now.
 with ended as (
   delete from lease l
-  using unnest($2::uuid[], $3::bigint[], $4::smallint[], $5::smallint[], $6::smallint[],
+  using unnest($2::uuid[], $3::bigint[], $4::smallint[], $5::smallint[], $6::int[],
                $7::float8[], $8::float8[], $9::float8[], $10::text[], $11::text[], $12::real[])
     as i(job_id, token, outcome, status, attempts,
          delay_ms, started_ms, ended_ms, error, result, progress)

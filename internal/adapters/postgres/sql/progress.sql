@@ -1,10 +1,18 @@
 -- Keep the newest progress of running jobs. $1 jobs, $2 tokens, $3 shares.
-with noted as (
-  update lease l
-  set progress = i.share, version = version + 1
+-- A job whose lease is locked is ending, and its end brings its progress along: waiting for it
+-- with other leases locked would be a deadlock.
+with held as materialized (
+  select l.user_id, l.job_id, i.share
   from unnest($1::uuid[], $2::bigint[], $3::real[]) as i(job_id, token, share)
-  where l.job_id = i.job_id
-    and l.token = i.token
+  join lease l on l.job_id = i.job_id and l.token = i.token
+  for update of l skip locked
+),
+noted as (
+  update lease l
+  set progress = h.share, version = version + 1
+  from held h
+  where l.user_id = h.user_id
+    and l.job_id = h.job_id
   returning l.job_id, l.user_id
 )
 insert into outbox (user_id, kind, ids)

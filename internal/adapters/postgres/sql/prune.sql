@@ -1,7 +1,7 @@
 -- Forget finished jobs whose time is over, with history and keys.
 -- $1 how long succeeded and canceled ones are kept, $2 failed ones, $3 how many at most.
 -- A job's id is older than its end: the bound on it prunes the partitions of younger days.
-with over as (
+with over as materialized (
   select job_id
   from finished
   where job_id < day_floor(((now() - least($1::interval, $2::interval)) at time zone 'UTC')::date + 1)
@@ -11,16 +11,16 @@ with over as (
 ),
 taken as (
   delete from finished
-  where job_id in (select job_id from over)
+  where job_id = any(array(select job_id from over)) -- not `in`: that may join all partitions
   returning job_id, flow_id, user_id, status
 ),
 gone as (
   delete from job
-  where id in (select job_id from taken)
+  where id = any(array(select job_id from taken))
   returning user_id, idempotency_key
 ),
 history as (
-  delete from attempt where job_id in (select job_id from taken)
+  delete from attempt where job_id = any(array(select job_id from taken))
 ),
 free as (
   delete from idempotency i

@@ -1,6 +1,6 @@
 -- Queue scheduled jobs whose time has come. $1 how many, $2 aging step.
-with due as (
-  select user_id, job_id
+with due as materialized (
+  select ctid as place
   from scheduled
   where run_at <= now()
   order by run_at
@@ -8,11 +8,10 @@ with due as (
   for update skip locked
 ),
 taken as (
-  delete from scheduled s
-  using due d
-  where s.user_id = d.user_id
-    and s.job_id = d.job_id
-  returning s.*
+  -- As in claim.sql: a join may read the whole table, and a locked row's ctid still holds.
+  delete from scheduled
+  where ctid = any(array(select place from due))
+  returning *
 ),
 queued as (
   insert into ready (job_id, user_id, flow_id, priority, attempts, number, max_attempts,

@@ -1,0 +1,128 @@
+"""What goes wrong only under load, in races, or after a very long time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from internal.adapters.postgres import database as database_module
+from internal.adapters.postgres import submissions as submissions_module
+from internal.adapters.postgres.database import open_database
+from internal.domain.errors import UnavailableError
+from internal.domain.jobs import Outcome, Status
+from internal.domain.ports.work import Lease
+from tests.support.conditions import eventually
+from tests.support.store import ROUTES, Store, a_job, an_end, open_store
+
+
+@pytest.fixture
+async def store(database_url: str) -> AsyncIterator[Store]:
+    async with open_store(database_url) as store:
+        yield store
+
+
+async def test_a_job_that_was_started_very_often_does_not_stop_the_queue(store: Store) -> None:
+    actor, worker = await store.a_user(), await store.a_worker()
+    restless = await store.submit(actor)
+    other = await store.submit(actor)
+    starts = 2**15 - 1
+    await store.execute("update ready set number = $2 where job_id = $1", restless.id, starts)
+
+    claimed = await store.work.claim(worker, ROUTES, 10)
+    await store.work.finish([an_end(job, Outcome.RELEASED) for job in claimed])
+
+    assert {job.id: job.number for job in claimed} == {restless.id: starts + 1, other.id: 1}
+    assert (await store.job(actor, restless.id)).status is Status.QUEUED
+
+
+async def test_a_job_that_was_retried_very_often_is_retried_again(store: Store) -> None:
+    actor, worker = await store.a_user(), await store.a_worker()
+    submitted = await store.submit(actor, max_attempts=1)
+    failures = 2**15 - 1
+    query = "update ready set attempts = $2 - 1, max_attempts = $2 where job_id = $1"
+    await store.execute(query, submitted.id, failures)
+    await store.work.finish([an_end(await store.claim_one(worker), Outcome.FAILED)])
+
+    await store.commands.retry(actor, submitted.id)
+    await store.work.finish([an_end(await store.claim_one(worker), Outcome.FAILED)])
+
+    job = await store.job(actor, submitted.id)
+    assert (job.status, job.attempts) == (Status.FAILED, failures + 1)
+
+
+async def test_progress_does_not_wait_for_jobs_that_are_ending(store: Store) -> None:
+    actor, worker = await store.a_user(), await store.a_worker()
+    await store.submissions.submit(actor, [a_job(0), a_job(1)])
+    ending, running = await store.work.claim(worker, ROUTES, 2)
+    shares = {Lease(job.id, job.token): 0.5 for job in (ending, running)}
+
+    async with store.database.hot() as connection, connection.transaction():
+        await connection.execute("select from lease where job_id = $1 for update", ending.id)
+        async with asyncio.timeout(10):
+            await store.work.progress(shares)
+
+    assert (await store.job(actor, running.id)).progress == 0.5
+    assert (await store.job(actor, ending.id)).progress is None
+
+
+async def test_a_deadlock_is_told_as_something_that_may_work_next_time(store: Store) -> None:
+    users = [await store.a_user(), await store.a_user()]
+    met = asyncio.Barrier(2)
+
+    async def lock_both(first: int, second: int) -> None:
+        async with store.database.hot() as connection, connection.transaction():
+            query = "select from tenant where user_id = $1 for update"
+            await connection.execute(query, users[first].user_id)
+            await met.wait()
+            await connection.execute(query, users[second].user_id)
+
+    ends = await asyncio.gather(lock_both(0, 1), lock_both(1, 0), return_exceptions=True)
+
+    assert [type(end) for end in ends if end is not None] == [UnavailableError]
+
+
+async def test_a_request_that_gets_no_connection_in_time_is_told_to_come_back(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database_module, "CONNECT_TIMEOUT_S", 0.2)
+    database = await open_database(database_url, name="windlass tests", size=1)
+    try:
+        async with database.begin(), database.hot():
+            with pytest.raises(UnavailableError):
+                async with database.begin():
+                    pass
+            with pytest.raises(UnavailableError):
+                async with database.hot():
+                    pass
+    finally:
+        await database.close()
+
+
+async def test_known_flows_may_be_forgotten_at_any_moment(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(submissions_module, "KNOWN_FLOWS", 1)
+    actor = await store.a_user()
+    await store.submit(actor, queue="known")
+    both = [a_job(0, queue="known"), a_job(1, queue="new")]
+    async with store.database.hot() as connection:
+        transaction = connection.transaction()
+        await transaction.start()
+        query = "insert into flow (user_id, queue, route) values ($1, 'new', 'pull:noop')"
+        await connection.execute(query, actor.user_id)
+        waiting = asyncio.create_task(store.submissions.submit(actor, both))
+        await eventually(lambda: _somebody_waits(store))
+
+        await store.submit(actor, queue="second")
+        await store.submit(actor, queue="third")
+        await transaction.rollback()
+
+    assert [each.status for each in await waiting] == [Status.QUEUED, Status.QUEUED]
+
+
+async def _somebody_waits(store: Store) -> bool:
+    query = "select exists (select from pg_locks where not granted)"
+    async with store.database.hot() as connection:
+        return bool(await connection.fetchval(query))
