@@ -45,17 +45,21 @@ class Windlass:
 
     def children(self, *, command: str = "") -> list[psutil.Process]:
         """Our own child processes, PostgreSQL apart; of one command if named."""
-        found = []
-        for child in psutil.Process(self.process.pid).children():
-            line = child.cmdline()
-            if "internal.bootstrap.cli" in line and (not command or command in line):
-                found.append(child)
-        return found
+        wanted = {"internal.bootstrap.cli", command} - {""}
+        ours = psutil.Process(self.process.pid).children()
+        return [child for child in ours if wanted <= _words(child)]
 
     async def _read(self) -> None:
         assert self.process.stdout is not None
         while chunk := await self.process.stdout.read(4096):
             self.output += chunk.decode()
+
+
+def _words(process: psutil.Process) -> set[str]:
+    try:
+        return set(process.cmdline())
+    except (psutil.NoSuchProcess, psutil.ZombieProcess):
+        return set()
 
 
 @asynccontextmanager
@@ -80,6 +84,17 @@ async def windlass(*arguments: str, **settings: str) -> AsyncIterator[Windlass]:
     finally:
         kill_group(process.pid)
         await command.end()
+
+
+async def refusal(*arguments: str, **settings: str) -> str:
+    """What a command says that must refuse in one line, and show no secret."""
+    async with windlass(*arguments, **settings) as command:
+        assert await command.end() != 0
+    lines = [line for line in command.output.splitlines() if line.startswith("windlass: ")]
+    assert len(lines) == 1, command.output
+    assert "Traceback" not in command.output
+    assert "hunter2" not in command.output
+    return lines[0]
 
 
 def kill_group(pid: int) -> None:

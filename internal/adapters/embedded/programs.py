@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import signal
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
@@ -73,6 +76,17 @@ class Programs(msgspec.Struct, frozen=True):
         if self.user is not None:
             whoever |= {"user": self.user.uid, "group": self.user.gid, "extra_groups": []}
         return whoever
+
+
+@contextmanager
+def stops_held() -> Iterator[None]:
+    """Signals that ask us to stop wait until the end; PostgreSQL sets its own mask at its start."""
+    stops = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    signal.pthread_sigmask(signal.SIG_BLOCK, stops)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, stops)
 
 
 def _reason(lines: list[str]) -> str:

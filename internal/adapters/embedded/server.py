@@ -14,7 +14,7 @@ from internal.adapters.embedded.cluster import PORT, ROLE, ensure_cluster, socke
 from internal.adapters.embedded.errors import EmbeddedError
 from internal.adapters.embedded.patience import Patience
 from internal.adapters.embedded.postmaster import postmaster, processes, read_pid_file, works_in
-from internal.adapters.embedded.programs import Programs, packaged_binaries
+from internal.adapters.embedded.programs import Programs, packaged_binaries, stops_held
 from internal.adapters.embedded.system_user import make_readable, open_up, server_user
 
 DATABASE: Final = "windlass"
@@ -83,11 +83,12 @@ class EmbeddedServer:
         Raises:
             EmbeddedError: saying why it cannot run.
         """
-        self.stop()
+        if self._process is not None:
+            self.stop()
         try:
             programs = self._programs()
-            self._process = self._adopt() or self._launch(programs)
-            self._wait_until_ready(self._process)
+            self._process = process = self._adopt() or self._launch(programs)
+            self._wait_until_ready(process)
             return self._database(programs)
         except OSError as error:
             raise EmbeddedError(
@@ -100,13 +101,14 @@ class EmbeddedServer:
 
     def stop(self) -> None:
         """Stop the server, without its clients' consent; does nothing where it does not run."""
-        if self._process is None:
+        process = self._process or postmaster(self._cluster)
+        if process is None:
             return
         pid_file = read_pid_file(self._cluster)
         for number, patience in _STOPS:
             try:
-                self._process.send_signal(number)
-                self._process.wait(patience)
+                process.send_signal(number)
+                process.wait(patience)
                 break
             except psutil.NoSuchProcess:
                 break
@@ -153,15 +155,11 @@ class EmbeddedServer:
             stale.unlink(missing_ok=True)
         options = {**self._options, "unix_socket_directories": str(folder)}
         arguments = [f"--{name}={value}" for name, value in options.items()]
-        with self._fresh_log() as output:
-            return programs.spawn(
-                "postgres",
-                "-D",
-                str(self._cluster),
-                *arguments,
-                folder=self._cluster,
-                output=output,
-            )
+        command = ("postgres", "-D", str(self._cluster), *arguments)
+        # Without a Ctrl-C in between: what is not noted here is not stopped.
+        with self._fresh_log() as output, stops_held():
+            self._process = programs.spawn(*command, folder=self._cluster, output=output)
+        return self._process
 
     def _wait_until_ready(self, process: psutil.Process) -> None:
         patience = Patience("PostgreSQL is still recovering from an unclean stop")

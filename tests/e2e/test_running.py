@@ -1,0 +1,86 @@
+"""What a running `windlass serve` does when something happens to it; the tests share one."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from internal.adapters.embedded import running_dsn
+from tests.support.conditions import eventually
+from tests.support.serving import Windlass, free_port, kill_postgres, refusal, windlass
+
+
+@pytest.fixture(scope="module")
+async def settings() -> AsyncIterator[dict[str, str]]:
+    folder = Path(tempfile.mkdtemp(prefix="windlass-test-"))
+    yield {"WINDLASS_DATA_DIR": str(folder), "PORT": free_port()}
+    kill_postgres(folder)
+    shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="module")
+async def serve(settings: dict[str, str]) -> AsyncIterator[Windlass]:
+    async with windlass("serve", **settings) as serve:
+        await serve.says("Windlass is ready")
+        yield serve
+        serve.press_ctrl_c()
+        assert await serve.end() == 0, serve.output
+
+
+async def test_a_second_windlass_is_refused_the_data_directory(
+    serve: Windlass, settings: dict[str, str]
+) -> None:
+    message = await refusal("serve", **settings)
+
+    assert f"another Windlass (pid {serve.process.pid}) uses" in message
+
+
+@pytest.mark.usefixtures("serve")
+async def test_a_worker_of_its_own_joins_in(settings: dict[str, str]) -> None:
+    async with windlass("worker", **settings) as worker:
+        await worker.says("working")
+        worker.process.terminate()
+        assert await worker.end() == 0
+
+
+@pytest.mark.usefixtures("serve")
+async def test_a_command_finds_the_running_server(settings: dict[str, str]) -> None:
+    message = await refusal("admin", "grant", "eve@example.com", **settings)
+
+    assert "nobody has signed up as eve@example.com" in message
+
+
+@pytest.mark.parametrize("command", ["api", "worker"])
+async def test_a_child_that_dies_is_started_again(serve: Windlass, command: str) -> None:
+    [child] = serve.children(command=command)
+    child.kill()
+
+    await serve.says("ended with SIGKILL: starting it again")
+    await eventually(lambda: serve.children(command=command) not in ([], [child]))
+
+
+async def test_a_postgres_that_dies_is_started_again(
+    serve: Windlass, settings: dict[str, str]
+) -> None:
+    data_dir = Path(settings["WINDLASS_DATA_DIR"])
+    kill_postgres(data_dir)
+
+    await serve.says("PostgreSQL ended: starting it again")
+    await eventually(lambda: _answers(data_dir))
+
+
+async def _answers(data_dir: Path) -> bool:
+    dsn = running_dsn(data_dir)
+    try:
+        connection = await asyncpg.connect(dsn) if dsn else None
+    except (OSError, asyncpg.PostgresError):
+        return False
+    if connection is None:
+        return False
+    await connection.close()
+    return True
