@@ -12,7 +12,7 @@ LOG := .venv/step.log
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 COMPILE = $(BIN)/uv --no-config --quiet pip compile --universal --python-version 3.11 --generate-hashes \
 	--custom-compile-command 'make lock' $(ARGS)
-PYTHON_CODE := $(wildcard internal windlass cmd tests migrations benchmarks hatch_build.py)
+PYTHON_CODE := $(wildcard internal windlass cmd tests migrations benchmarks docs hatch_build.py)
 # Folders too, so that a removed file is noticed.
 WEB_SOURCES := $(shell find web -mindepth 1 \( -name node_modules -o -name dist -o -name coverage \) -prune -o -print 2>/dev/null)
 # The scripts in node_modules/.bin look for `node` on the PATH.
@@ -21,10 +21,10 @@ NPM := PATH="$(CURDIR)/$(BIN):$$PATH" npm --prefix web --no-audit --no-fund
 # $(call quietly,command): its output is shown only if it fails.
 quietly = $(1) >$(LOG) 2>&1 || { cat $(LOG); exit 1; }
 
-.PHONY: help run test check check-python check-web check-container format bench lock clean browser
+.PHONY: help run test check check-python check-web check-container format api-types bench schema screenshots lock clean browser
 
 help: ## Show this list
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1|\2/p' Makefile | while IFS='|' read -r target text; do printf '%-12s %s\n' "$$target" "$$text"; done
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1|\2/p' Makefile | while IFS='|' read -r target text; do printf '%-12s %s\n' "$$target" "$$text"; done
 
 run: .venv/.runtime web/dist/index.html ## Start everything on http://127.0.0.1:8080 (settings pass through the environment)
 	@exec $(BIN)/windlass serve
@@ -44,6 +44,7 @@ check-python: .venv/.dev
 check-web: web/node_modules/.package-lock.json
 	@$(NPM) run lint
 	@$(NPM) run typecheck
+	@$(NPM) run generate -- --check
 
 check-container: .venv/.dev
 	@$(BIN)/hadolint Dockerfile
@@ -54,8 +55,19 @@ format: .venv/.dev ## Format the Python code and apply the safe fixes
 	@$(BIN)/ruff check --fix-only $(PYTHON_CODE)
 	@$(BIN)/ruff format $(PYTHON_CODE)
 
+api-types: .venv/.dev web/node_modules/.package-lock.json ## Take the dashboard's types from the server at URL=http://127.0.0.1:8080
+	@$(BIN)/python -c "import httpx, json, sys; json.dump(httpx.get(sys.argv[1] + '/openapi.json').json(), sys.stdout, indent=2); print()" \
+		$(or $(URL),http://127.0.0.1:8080) >web/openapi.json
+	@$(NPM) run generate
+
 bench: .venv/.dev ## Measure the latency from submit to start
 	@$(BIN)/python benchmarks/latency.py
+
+schema: .venv/.dev ## Draw the tables again: docs/schema.md
+	@$(BIN)/python docs/schema.py
+
+screenshots: .venv/.dev web/dist/index.html browser ## Take the README's pictures again
+	@$(BIN)/python docs/screenshots.py
 
 lock: .venv/.dev ## Resolve the locks again (ARGS=--upgrade takes newer versions)
 	@$(COMPILE) --output-file requirements.lock pyproject.toml

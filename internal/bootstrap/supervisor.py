@@ -51,8 +51,12 @@ class Supervisor:
         await asyncio.gather(announcing, *keeping, return_exceptions=True)
         patience = self._settings.shutdown_grace + LAST_WRITES
         await end_all(self._children, at_once=self._at_once, patience_s=patience.total_seconds())
-        for task in done:
-            task.result()
+        if self._server is not None:
+            # Here rather than later: a start that waits for a recovery gives up by this.
+            await asyncio.to_thread(self._server.stop)
+        if not self._stop.is_set():
+            for task in done:
+                task.result()
 
     def _on_signal(self) -> None:
         if self._stop.is_set():

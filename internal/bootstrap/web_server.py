@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 import uvicorn
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 # Requests are short; what lasts longer is a live connection, whose client comes back by itself.
 _LAST_REQUESTS_S: Final = 5
@@ -23,6 +24,14 @@ class _Server(uvicorn.Server):
         yield
 
 
+class _WebSocketProtocol(WebSocketsSansIOProtocol):
+    async def send(self, message: Any) -> None:
+        """Take a refused handshake for complete: uvicorn would log an error of the application."""
+        await super().send(message)
+        if message["type"] == "websocket.http.response.body":
+            self.handshake_complete = True
+
+
 async def serve_app(app: Any, listener: socket.socket, stop: asyncio.Event) -> None:
     """Answer requests to an ASGI application until `stop` is set, the last ones included."""
     config = uvicorn.Config(
@@ -35,7 +44,7 @@ async def serve_app(app: Any, listener: socket.socket, stop: asyncio.Event) -> N
         server_header=False,
         timeout_graceful_shutdown=_LAST_REQUESTS_S,
         timeout_keep_alive=_KEEP_ALIVE_S,
-        ws="websockets-sansio",
+        ws=_WebSocketProtocol,
         ws_max_size=_MAX_MESSAGE_BYTES,
     )
     server = _Server(config)

@@ -8,8 +8,16 @@ from uuid import UUID
 import msgspec
 from msgspec import Meta
 
+from internal.domain.errors import FieldError, ValidationError
 from internal.domain.jobs import JobSummary, Priority, Status
-from internal.domain.submission import PRINTABLE, QueueName, Tag, TypeName
+from internal.domain.submission import (
+    EARLIEST_RUN_AT,
+    LATEST_RUN_AT,
+    PRINTABLE,
+    QueueName,
+    Tag,
+    TypeName,
+)
 from internal.domain.times import Moment
 
 MAX_PAGE: Final = 200
@@ -31,6 +39,28 @@ class JobFilter(msgspec.Struct, frozen=True):
     created_before: Moment | None = None
     finished_after: Moment | None = None
     finished_before: Moment | None = None
+
+
+def check_filter(where: JobFilter) -> None:
+    """Refuse times at which no job can have been: the database has no word for some of them.
+
+    Raises:
+        ValidationError: naming every one.
+    """
+    times = {
+        "created_after": where.created_after,
+        "created_before": where.created_before,
+        "finished_after": where.finished_after,
+        "finished_before": where.finished_before,
+    }
+    between = f"must be between {EARLIEST_RUN_AT:%Y} and {LATEST_RUN_AT:%Y}"
+    faults = [
+        FieldError(name, between)
+        for name, at in times.items()
+        if at is not None and not EARLIEST_RUN_AT <= at < LATEST_RUN_AT
+    ]
+    if faults:
+        raise ValidationError.of(*faults)
 
 
 class Page(msgspec.Struct, frozen=True):

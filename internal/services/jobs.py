@@ -14,7 +14,7 @@ from internal.domain.errors import FieldError, NotFoundError, UnavailableError, 
 from internal.domain.handlers import Handlers
 from internal.domain.ids import new_id
 from internal.domain.jobs import Attempt, Job
-from internal.domain.listing import JobFilter, JobPage, Page
+from internal.domain.listing import JobFilter, JobPage, Page, check_filter
 from internal.domain.ports.jobs import (
     JobCommands,
     JobLists,
@@ -101,7 +101,12 @@ class Jobs(msgspec.Struct, frozen=True):
         return _found(await self.reads.attempts(actor, job_id))
 
     async def page(self, actor: Actor, where: JobFilter, page: Page) -> JobPage:
-        """One page of a list, the newest submission first."""
+        """One page of a list, the newest submission first.
+
+        Raises:
+            ValidationError: naming the filter that cannot be.
+        """
+        check_filter(where)
         return await self.lists.page(actor, where, page)
 
     async def stats(self, actor: Actor) -> Stats:

@@ -154,7 +154,7 @@ async def test_a_child_that_dies_is_started_again(settings: dict[str, str], comm
         await serve.says("ended with SIGKILL: starting it again")
         await eventually(lambda: serve.children(command=command) not in ([], [child]))
         serve.press_ctrl_c()
-        assert await serve.end() == 0
+        assert await serve.end() == 0, serve.output
 
 
 async def test_a_postgres_that_dies_is_started_again(
@@ -167,7 +167,48 @@ async def test_a_postgres_that_dies_is_started_again(
         await serve.says("PostgreSQL ended: starting it again")
         await eventually(lambda: _answers(made_dir))
         serve.press_ctrl_c()
-        assert await serve.end() == 0
+        assert await serve.end() == 0, serve.output
+
+
+async def test_the_other_commands_find_the_embedded_server_of_a_running_serve(
+    settings: dict[str, str],
+) -> None:
+    async with windlass("serve", **settings) as serve:
+        await serve.says(_READY)
+
+        message = await _refusal("admin", "grant", "eve@example.com", **settings)
+        async with windlass("worker", **settings) as worker:
+            await worker.says("working")
+            worker.process.terminate()
+            code = await worker.end()
+
+        serve.press_ctrl_c()
+        await serve.end()
+
+    assert "nobody has signed up as eve@example.com" in message
+    assert code == 0
+
+
+async def test_a_command_starts_the_embedded_server_for_as_long_as_it_takes(
+    settings: dict[str, str], made_dir: Path
+) -> None:
+    async with windlass("migrate", "version", **settings) as command:
+        assert await command.end() == 0
+
+    assert "newest:" in command.output
+    assert processes(made_dir / "postgres") == []
+
+
+async def test_a_bad_handler_module_is_one_clear_line_and_ends_everything(
+    settings: dict[str, str], made_dir: Path
+) -> None:
+    async with windlass("serve", WINDLASS_HANDLERS="no.such.module", **settings) as serve:
+        assert await serve.end() != 0
+
+    assert "windlass: WINDLASS_HANDLERS: " in serve.output
+    assert "no.such.module" in serve.output
+    assert "Traceback" not in serve.output
+    assert processes(made_dir / "postgres") == []
 
 
 async def test_a_data_directory_serves_one_windlass(settings: dict[str, str]) -> None:

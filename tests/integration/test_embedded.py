@@ -196,7 +196,7 @@ def test_a_process_that_got_the_pid_of_a_dead_server_is_not_taken_for_it(
     pid_file = data_dir / "postgres" / "postmaster.pid"
     lines = pid_file.read_text().splitlines()
     server.stop()
-    user = server_user()
+    user = server_user(data_dir / "postgres")
     with subprocess.Popen(["sleep", "600"], user=user.uid if user else None) as stranger:
         pid_file.write_text("\n".join([str(stranger.pid), *lines[1:], ""]))
 

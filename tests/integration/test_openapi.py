@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -133,3 +135,17 @@ async def test_every_request_body_has_an_example_that_is_accepted(
             answer = await user.client.request(method, path, json=example)
             assert answer.status_code in {200, 201, 401}, (path, answer.text)
             assert answer.status_code != 401 or path == "/v1/login"
+
+
+async def test_the_dashboards_types_come_from_the_document_that_is_served(
+    document: dict[str, Any],
+) -> None:
+    kept = json.loads(Path(__file__).parents[2].joinpath("web/openapi.json").read_bytes())
+    kept["info"]["version"] = document["info"]["version"]
+
+    assert kept == document, "the API has changed: run `make api-types` against a running server"
+
+
+async def test_an_answer_without_a_body_is_described_without_one(document: dict[str, Any]) -> None:
+    for method, path in (("post", "/v1/logout"), ("delete", "/v1/jobs/{id}")):
+        assert "content" not in document["paths"][path][method]["responses"]["204"]

@@ -139,7 +139,12 @@ async def test_the_database_holds_no_token(api: Api) -> None:
 
 
 async def ended_sessions(api: Api, user_id: str) -> int:
-    """How often the outbox tells that a session of this user has ended."""
-    query = "select count(*) from outbox where user_id = $1::text::uuid and kind = 'ended'"
+    """How often live connections are told that a session of this user has ended."""
+    query = """
+        select count(*)
+        from (select user_id, kind from outbox union all select user_id, kind from feed) told
+        where user_id = $1::text::uuid
+          and kind = 'ended'
+    """
     async with api.store.database.hot() as connection:
         return int(await connection.fetchval(query, user_id))

@@ -25,12 +25,15 @@ from internal.adapters.postgres.throttle import PostgresLoginThrottle
 from internal.adapters.postgres.tickets import PostgresTickets
 from internal.adapters.security.passwords import BcryptHasher
 from internal.adapters.security.tokens import Tokens
+from internal.adapters.websocket.jobs import JobSockets
 from internal.bootstrap.listening import listening_socket
 from internal.bootstrap.web_server import serve_app
 from internal.domain.handlers import Handlers
-from internal.domain.ports.accounts import TokenIssuer
+from internal.domain.ports.accounts import Tickets
 from internal.services.accounts import AccountRules, Accounts
 from internal.services.jobs import Jobs
+from internal.services.live import Live
+from internal.services.upkeep import relay
 from tests.support.store import DEFAULTS, Store, open_store
 
 SECRET: Final = "a secret of tests that is long enough for every HMAC: its 64 bytes"
@@ -50,6 +53,8 @@ class Settings(msgspec.Struct, frozen=True):
     login_rate: int = 10
     admin_email: str | None = None
     dashboard: Path | None = None
+    first_message_s: float = 5.0
+    ping_s: float = 20.0
 
 
 class SignedUp(msgspec.Struct):
@@ -63,10 +68,10 @@ class SignedUp(msgspec.Struct):
 class Api:
     """A server and clients for it."""
 
-    def __init__(self, url: str, store: Store, tokens: TokenIssuer) -> None:
+    def __init__(self, url: str, store: Store, tickets: Tickets) -> None:
         self.url = url
         self.store = store
-        self.tokens = tokens
+        self.tickets = tickets
         self._clients: list[httpx.AsyncClient] = []
         # Each client would otherwise load the certificates again, for plain HTTP.
         self._tls = ssl.create_default_context()
@@ -100,8 +105,10 @@ async def running_api(database_url: str, settings: Settings | None = None) -> As
     try:
         async with open_store(database_url) as store:
             parts = _parts(store, hasher, settings)
-            async with _serving(build_app(parts)) as url:
-                api = Api(url, store, parts.tokens)
+            live = Live(store.feed, store.listing)
+            app = build_app(parts, [_sockets(live, parts, settings).handler()])
+            async with _background(store, live), _serving(app) as url:
+                api = Api(url, store, parts.accounts.tickets)
                 yield api
                 await api.close()
     finally:
@@ -141,11 +148,39 @@ def _parts(store: Store, hasher: BcryptHasher, settings: Settings) -> Parts:
     )
 
 
+def _sockets(live: Live, parts: Parts, settings: Settings) -> JobSockets:
+    return JobSockets(
+        live,
+        parts.tokens,
+        parts.accounts.tickets,
+        parts.accounts.sessions,
+        first_message_s=settings.first_message_s,
+        ping_s=settings.ping_s,
+    )
+
+
+@asynccontextmanager
+async def _background(store: Store, live: Live) -> AsyncIterator[None]:
+    """What runs beside the server: wake-ups, the relay and the reader of its feed."""
+    duties = (live.duty(), relay(store.feed))
+    tasks = [
+        asyncio.create_task(store.wakeups.run()),
+        *(asyncio.create_task(each.run(store.wakeups)) for each in duties),
+    ]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+
+
 @asynccontextmanager
 async def _serving(app: App) -> AsyncIterator[str]:
     listener, stop = listening_socket("127.0.0.1", 0), asyncio.Event()
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-    # The socket listens already: the first request waits in its queue until the server reads it.
+    # So that the first request waits in its queue until the server reads it.
+    listener.listen()
     serving = asyncio.create_task(serve_app(app, listener, stop))
     try:
         yield url

@@ -93,3 +93,19 @@ def test_no_text_is_taken_for_a_token(text: str) -> None:
     assert tokens.read_refresh("wlr_" + text) is None
     with pytest.raises(UnauthenticatedError):
         tokens.verify(text)
+
+
+def test_a_token_that_was_good_ends_at_its_time_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    tokens = Tokens(SECRET, timedelta(seconds=60))
+    now = datetime.now(UTC)
+    token, _ = tokens.access(a_session(), now)
+    tokens.verify(token)
+
+    class Later(datetime):
+        @classmethod
+        def now(cls, tz: object = None) -> datetime:  # type: ignore[override]  # noqa: ARG003
+            return now + timedelta(seconds=61)
+
+    monkeypatch.setattr("internal.adapters.security.tokens.datetime", Later)
+    with pytest.raises(UnauthenticatedError):
+        tokens.verify(token)

@@ -118,7 +118,7 @@ class EmbeddedServer:
 
     def _programs(self) -> Programs:
         binaries = self._binaries or packaged_binaries()
-        programs = Programs(binaries, server_user())
+        programs = Programs(binaries, server_user(self._cluster))
         if programs.user is not None:
             make_readable(binaries.parent)
             open_up(binaries, programs.user)

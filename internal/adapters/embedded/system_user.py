@@ -25,14 +25,18 @@ class SystemUser(msgspec.Struct, frozen=True):
     gid: int
 
 
-def server_user() -> SystemUser | None:
-    """The user to run the server as, made if missing; None where we are not root: ourselves.
+def server_user(cluster: Path) -> SystemUser | None:
+    """The user to run the server as: ourselves (None), or where we are root, the cluster's owner.
+
+    For a cluster that is yet to be made it is a user of our own, made if missing.
 
     Raises:
         EmbeddedError: when the user cannot be made.
     """
     if os.geteuid() != 0:
         return None
+    if cluster.exists() and (status := cluster.stat()).st_uid != 0:
+        return SystemUser(status.st_uid, status.st_gid)
     try:
         entry = pwd.getpwnam(NAME)
     except KeyError:
@@ -60,7 +64,7 @@ def open_up(folder: Path, user: SystemUser) -> None:
         status = parent.stat()
         if status.st_uid != user.uid and not status.st_mode & stat.S_IXOTH:
             parent.chmod(stat.S_IMODE(status.st_mode) | stat.S_IXOTH)
-            _log.info("%s: others may now pass through (o+x), so that %s can", parent, NAME)
+            _log.info("%s: others may now pass through (o+x), as PostgreSQL's user must", parent)
 
 
 def make_readable(folder: Path) -> None:

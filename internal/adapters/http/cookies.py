@@ -43,7 +43,7 @@ def cookie_token(request: ApiRequest) -> str:
     if CLIENT_HEADER not in request.headers:
         raise ForbiddenError("With the cookie, send the header X-Windlass-Client too")
     origin = request.headers.get("origin")
-    if origin is not None and urlsplit(origin).netloc != _host(request):
+    if origin is not None and origin.partition("://")[2] != _host(request):
         raise ForbiddenError("The cookie only works from this server's own pages")
     return token
 
@@ -52,8 +52,8 @@ def _is_plain_loopback(request: ApiRequest) -> bool:
     """Plain HTTP on the browser's own machine: with `Secure` it would drop the cookie."""
     if request.scope["scheme"] != "http":
         return False
-    name = urlsplit(f"//{_host(request)}").hostname or ""
     try:
+        name = urlsplit(f"//{_host(request)}").hostname or ""
         return name == "localhost" or ip_address(name).is_loopback
     except ValueError:
         return False

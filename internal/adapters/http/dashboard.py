@@ -20,12 +20,6 @@ ALIASES: Final = {"/": INDEX, "/docs": DOCS, "/docs/": DOCS}
 FOREVER: Final = b"public, max-age=31536000, immutable"
 ASK_FIRST: Final = b"no-cache"
 
-# What the API reference's library needs beyond the dashboard's policy: it styles elements inline.
-DOCS_POLICY: Final = (
-    b"default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; "
-    b"img-src 'self' data:; font-src 'self'; connect-src 'self'; base-uri 'none'; "
-    b"form-action 'self'; frame-ancestors 'none'"
-)
 
 TYPES: Final = {
     ".css": b"text/css; charset=utf-8",
@@ -100,8 +94,6 @@ def _file(
         (b"cache-control", FOREVER if name.startswith("/assets/") else ASK_FIRST),
         (b"vary", b"accept-encoding"),
     ]
-    if name == DOCS:
-        headers.append((b"content-security-policy", DOCS_POLICY))
     etag = hashlib.sha256(body).hexdigest()[:32]
     return File(tuple(headers), etag, {**bodies, b"identity": body})
 

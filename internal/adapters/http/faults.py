@@ -20,6 +20,8 @@ _GOT: Final = re.compile(r", got `(?P<type>[^`]+)`")
 
 _WHEN: Final = "a date and time with zone, like 2026-01-31T12:00:00Z"
 _REPHRASED: Final = {
+    "Number out of range": "is a number out of range",
+    "Integer value out of range": "is an integer out of range",
     "Invalid UUID": "must be a UUID",
     "Invalid RFC3339 encoded datetime": f"must be {_WHEN}",
     "Expected `datetime` with a timezone component": f"must be {_WHEN}",

@@ -91,9 +91,9 @@ class JobRoutes:
         return Response(answer, status_code=200 if existed else 201)
 
     async def submit_batch(
-        self, data: SentBatch, actor: NamedDependency[Actor], key: Key = None
+        self, request: ApiRequest, data: SentBatch, actor: NamedDependency[Actor]
     ) -> shapes.BatchAnswer:
-        if key is not None:
+        if KEY_HEADER in request.headers:
             fault = FieldError(KEY_HEADER, "names one job: give each job its idempotency_key")
             raise ValidationError.of(fault)
         batch = await self._jobs.submit_batch(actor, data.jobs)

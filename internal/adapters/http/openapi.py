@@ -63,7 +63,8 @@ def _described(app: Litestar) -> Iterator[tuple[str, HTTPRouteHandler]]:
 
 
 def _complete(operation: dict[str, Any], handler: HTTPRouteHandler, schemas: Any) -> None:
-    """Add what only we know: query parameters, and that a body with a default may be left out."""
+    """Put right what Litestar describes too simply: empty answers, optional bodies, queries."""
+    operation["responses"].get("204", {}).pop("content", None)
     body = handler.parsed_data_field
     if body is not None and body.has_default:
         operation["requestBody"]["required"] = False

@@ -19,6 +19,8 @@ MAX_BODY_BYTES: Final = 16 * 1024 * 1024
 
 Q = TypeVar("Q", bound=msgspec.Struct)
 
+# Python refuses to read thousands of digits, and no number of ours has more than these.
+_WHOLE: Final = re.compile(r"[0-9]{1,18}")
 _LIST_INDEX: Final = re.compile(r"\[\d+\]`$")
 _TRUNCATED: Final = "Input data was truncated"
 _HALF_OR_CUT: Final = (
@@ -101,7 +103,7 @@ def read_query(request: ApiRequest, type_: type[Q]) -> Q:
 def _query_value(text: str, default: object) -> object:
     if isinstance(default, tuple):
         return text.split(",")
-    if isinstance(default, int) and text.isascii() and text.isdigit():
+    if isinstance(default, int) and _WHOLE.fullmatch(text):
         return int(text)
     return text
 

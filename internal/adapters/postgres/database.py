@@ -137,6 +137,7 @@ async def open_database(dsn: str, *, name: str, size: int) -> Database:
         pool_size=size,
         max_overflow=0,
         pool_timeout=CONNECT_TIMEOUT_S,
+        hide_parameters=True,  # an error's text goes to the log, and a password's hash must not
         connect_args={
             "server_settings": settings,
             "timeout": CONNECT_TIMEOUT_S,

@@ -12,6 +12,7 @@ from sqlalchemy import (
     and_,
     any_,
     exists,
+    false,
     literal,
     or_,
     select,
@@ -74,6 +75,8 @@ def page_ids(user_id: UUID, where: JobFilter, page: Page) -> Select[Any]:
         if page.before is not None:
             query = query.where(jobs.c.id < page.before)
         return query.order_by(jobs.c.id.desc()).limit(page.limit + 1)
+    if not statuses:  # only unfinished ones were asked for, and when they finished
+        return select(schema.job.c.id).where(false())
     parts = [_ids_with_status(user_id, status, where, page) for status in statuses]
     merged = union_all(*(select(part.subquery().c.id) for part in parts)).subquery()
     return select(merged.c.id).order_by(merged.c.id.desc()).limit(page.limit + 1)
@@ -82,7 +85,7 @@ def page_ids(user_id: UUID, where: JobFilter, page: Page) -> Select[Any]:
 def _statuses(where: JobFilter) -> tuple[Status, ...] | None:
     if where.finished_after is None and where.finished_before is None:
         return where.status or None
-    return tuple(each for each in where.status if each in FINISHED) or tuple(sorted(FINISHED))
+    return tuple(each for each in where.status or sorted(FINISHED) if each in FINISHED)
 
 
 def _ids_with_status(

@@ -17,7 +17,7 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 from internal.adapters.telemetry.secrecy import hide_secrets
 
 # They tell of each step of their own at the level at which we tell of events.
-_TALKATIVE: Final = ("alembic", "httpcore", "uvicorn.access", "websockets")
+_TALKATIVE: Final = ("alembic", "httpcore", "uvicorn", "websockets")
 
 
 def configure_logging(process: str, *, as_json: bool, stream: TextIO | None = None) -> None:

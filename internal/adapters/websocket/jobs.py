@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 import msgspec
 from litestar import WebSocket, websocket
@@ -44,12 +43,22 @@ class JobSockets:
     """Admits by header or ticket, then sends until the token ends."""
 
     def __init__(
-        self, live: Live, tokens: TokenIssuer, tickets: Tickets, sessions: Sessions
+        self,
+        live: Live,
+        tokens: TokenIssuer,
+        tickets: Tickets,
+        sessions: Sessions,
+        *,
+        first_message_s: float = FIRST_MESSAGE_S,
+        ping_s: float = PING_S,
     ) -> None:
+        """`first_message_s` is how long a ticket may take to arrive."""
         self._live = live
         self._tokens = tokens
         self._tickets = tickets
         self._sessions = sessions
+        self._first_message_s = first_message_s
+        self._ping_s = ping_s
 
     def handler(self) -> WebsocketRouteHandler:
         """The route, for the application to mount."""
@@ -76,18 +85,16 @@ class JobSockets:
         await socket.accept()
         try:
             actor = actor or await self._by_ticket(socket)
-            admitted = actor is not None and await self._sessions.is_open(actor.session_id)
+            if actor is not None:
+                await self._stream(socket, actor)
         except UnavailableError:
             await socket.close(TRY_AGAIN_LATER, "the database is away")
             return
-        if actor is None or not admitted:
-            await socket.close(UNAUTHENTICATED, "get a new ticket or token and connect again")
-            return
-        await self._stream(socket, actor)
+        await socket.close(UNAUTHENTICATED, "get a new ticket or token and connect again")
 
     async def _by_ticket(self, socket: Socket) -> Actor | None:
         try:
-            async with asyncio.timeout(FIRST_MESSAGE_S):
+            async with asyncio.timeout(self._first_message_s):
                 first = await socket.receive_text()
             ticket = msgspec.json.decode(first, type=TicketMessage).ticket
         except (TimeoutError, msgspec.DecodeError, RecursionError):
@@ -95,30 +102,32 @@ class JobSockets:
         return await self._tickets.redeem(ticket)
 
     async def _stream(self, socket: Socket, actor: Actor) -> None:
+        # Before the look at the session, so that an end right after that look is heard.
         watcher = self._live.watch(actor)
         left = (actor.token_expires_at - datetime.now(UTC)).total_seconds()
         listen = asyncio.create_task(_listen(socket), name="websocket reader")
         try:
             async with asyncio.timeout(max(0.0, left)):
-                await socket.send_text(READY)
-                await _send_until_ended(socket, watcher, listen)
+                if await self._sessions.is_open(actor.session_id):
+                    await socket.send_text(READY)
+                    await _send_until_ended(socket, watcher, listen, self._ping_s)
         except TimeoutError:
             pass
         finally:
             self._live.leave(watcher)
             listen.cancel()
-        if not listen.done():
-            await socket.close(UNAUTHENTICATED, "the token has ended")
 
 
-async def _send_until_ended(socket: Socket, watcher: Watcher, listen: asyncio.Task[None]) -> None:
+async def _send_until_ended(
+    socket: Socket, watcher: Watcher, listen: asyncio.Task[None], ping_s: float
+) -> None:
     """Send news and pings until the session ends or the client leaves."""
     news: asyncio.Task[list[News]] | None = None
     try:
         while True:
             news = news or asyncio.create_task(watcher.next(), name="websocket news")
             done, _ = await asyncio.wait(
-                {news, listen}, timeout=PING_S, return_when=asyncio.FIRST_COMPLETED
+                {news, listen}, timeout=ping_s, return_when=asyncio.FIRST_COMPLETED
             )
             if listen in done:
                 return
@@ -153,7 +162,7 @@ async def _listen(socket: Socket) -> None:
 def _foreign_origin(socket: Socket) -> str | None:
     """Browsers name the page that connects: only our own may."""
     origin = socket.headers.get("origin")
-    if origin is None or urlsplit(origin).netloc == socket.headers.get("host"):
+    if origin is None or origin.partition("://")[2] == socket.headers.get("host"):
         return None
     _log.info("a WebSocket of a foreign page was refused", extra={"origin": origin})
     return "this page's origin may not connect"

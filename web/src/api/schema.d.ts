@@ -926,9 +926,7 @@ export interface operations {
                 headers: {
                     [name: string]: unknown;
                 };
-                content: {
-                    "application/json": null;
-                };
+                content?: never;
             };
             /** @description `VALIDATION_ERROR`: The request is not valid */
             400: {
@@ -1159,10 +1157,7 @@ export interface operations {
     submitBatch: {
         parameters: {
             query?: never;
-            header?: {
-                /** @description The same as the field `idempotency_key` */
-                "Idempotency-Key"?: string | null;
-            };
+            header?: never;
             path?: never;
             cookie?: never;
         };

@@ -10,6 +10,7 @@ test.each([
   [-40, "40 sec. ago"],
   [-150, "2 min. ago"],
   [4 * 60, "in 4 min."],
+  [5 * 3600 - 40, "in 5 hr."],
   [-5 * 3600, "5 hr. ago"],
   [-49 * 3600, "2 days ago"],
 ])("%d seconds away reads %s", (seconds, text) => {

@@ -30,10 +30,16 @@ export function ago(at: number, now: number): string {
   const distance = at - now;
   const size = Math.abs(distance);
   if (size < SECOND) return "now";
-  if (size < MINUTE) return relative.format(Math.trunc(distance / SECOND), "second");
-  if (size < HOUR) return relative.format(Math.trunc(distance / MINUTE), "minute");
-  if (size < DAY) return relative.format(Math.trunc(distance / HOUR), "hour");
-  return relative.format(Math.trunc(distance / DAY), "day");
+  if (size < MINUTE) return inUnits(distance, SECOND, "second");
+  if (size < HOUR) return inUnits(distance, MINUTE, "minute");
+  if (size < DAY) return inUnits(distance, HOUR, "hour");
+  return inUnits(distance, DAY, "day");
+}
+
+/** The past counts what is over; the future is rounded, so that 4 h 59 min ahead is not "in 4 hr.". */
+function inUnits(distance: number, size: number, unit: Intl.RelativeTimeFormatUnit): string {
+  const steps = distance / size;
+  return relative.format(distance > 0 ? Math.round(steps) : Math.trunc(steps), unit);
 }
 
 /** "850 ms", "1.2 s", "42 s", "1:03 min", "2:05 h", "3 d 4 h". */

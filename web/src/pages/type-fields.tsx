@@ -74,9 +74,12 @@ export function TypeFields({ type }: { type: JobType | undefined }) {
                 <code>{field.name}</code> <span className="quiet">{field.kind}</span>
                 {field.required && <span className="tag">required</span>}
               </dt>
-              <dd>
-                {field.description} {field.fallback && `Default ${field.fallback}.`}
-              </dd>
+              {field.description && <dd>{field.description}</dd>}
+              {field.fallback && (
+                <dd>
+                  Default <code>{field.fallback}</code>
+                </dd>
+              )}
             </div>
           ))}
         </dl>
