@@ -14,8 +14,9 @@ from internal.bootstrap.settings import Settings
 from internal.bootstrap.wiring import Store, handlers_of, worker_of
 from internal.domain.errors import UnavailableError
 
-# The producer, the completer, the heart and each duty use one at most, seldom at once.
-CONNECTIONS: Final = 6
+# One for the producer, the completer, the heart and each duty: a slow one keeps none of the others
+# from the database, least of all the heart.
+CONNECTIONS: Final = 9
 
 _log = logging.getLogger(__name__)
 

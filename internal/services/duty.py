@@ -13,6 +13,8 @@ from internal.domain.ports.feed import Topic, Wakeups
 
 # How long one more wake-up may join: a burst becomes one round, a lone event is hardly late.
 GATHER_S: Final = 0.002
+# How soon a round that failed is tried again, however rare it is otherwise.
+LONGEST_RETRY: Final = timedelta(seconds=5)
 
 _log = logging.getLogger(__name__)
 
@@ -39,7 +41,7 @@ class Duty:
         self._failing = False
 
     async def run(self, wakeups: Wakeups) -> None:
-        """Live until canceled; a round that fails is logged and tried again after the pause."""
+        """Live until canceled; a round that fails is logged and soon tried again."""
         with wakeups.subscribe(self._due.set, *self._topics):
             while True:
                 self._due.clear()
@@ -60,7 +62,7 @@ class Duty:
                 _log.info("%s works again", self.name)
             self._failing = False
             return self._pause if pause is None else min(pause, self._pause)
-        return self._pause
+        return min(self._pause, LONGEST_RETRY)
 
     async def _wait(self, pause: timedelta) -> None:
         if pause <= timedelta(0):

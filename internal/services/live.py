@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from datetime import timedelta
 from enum import StrEnum
@@ -20,6 +20,8 @@ from internal.domain.ports.jobs import Summaries
 from internal.services.duty import Duty
 
 READ_AT_ONCE: Final = 200
+# 25 ms of the database's time; a thousand batches at once must not be one statement.
+LOOKED_UP_AT_ONCE: Final = 1_000
 # A watcher with more unsent events than this is told to read the list again instead.
 MAX_UNSENT: Final = 1_000
 # The feed keeps ten minutes; whoever reads it after a longer pause may have missed something.
@@ -110,8 +112,12 @@ class Live:
         return timedelta(0) if len(changes) == READ_AT_ONCE else None
 
     async def _pass_on(self, changes: Sequence[Change]) -> None:
-        """Look all jobs up at once; one that is deleted by now has no event of its own."""
-        jobs = await self._look_up([each for each in changes if each.kind is not Kind.ENDED])
+        """Look all jobs up first; one that is deleted by now has no event of its own."""
+        flooding = _flooding(changes)
+        for user_id in flooding:
+            self._tell(user_id, [Signal.RESYNC])
+        of_jobs = [each for each in changes if each.kind is not Kind.ENDED]
+        jobs = await self._look_up([each for each in of_jobs if each.user_id not in flooding])
         for change in changes:
             match change.kind:
                 case Kind.RESYNC:
@@ -125,12 +131,14 @@ class Live:
                     self._tell(change.user_id, [_event(change.kind, job) for job in found])
 
     async def _look_up(self, changes: Sequence[Change]) -> dict[UUID, JobSummary]:
-        owners = {each.user_id for each in changes}
-        ids = {job_id for each in changes for job_id in each.ids}
-        if not ids:
-            return {}
-        found = await self._summaries.summaries(list(owners), list(ids))
-        return {job.id: job for jobs in found.values() for job in jobs}
+        owners = list({each.user_id for each in changes})
+        ids = list({job_id for each in changes for job_id in each.ids})
+        jobs: dict[UUID, JobSummary] = {}
+        for start in range(0, len(ids), LOOKED_UP_AT_ONCE):
+            part = ids[start : start + LOOKED_UP_AT_ONCE]
+            found = await self._summaries.summaries(owners, part)
+            jobs |= {job.id: job for own in found.values() for job in own}
+        return jobs
 
     def _tell(self, user_id: UUID, news: Sequence[News]) -> None:
         for watcher in self._watchers.get(user_id, ()):
@@ -144,6 +152,15 @@ class Live:
         for watcher in self._watchers.get(user_id, ()):
             if watcher.actor.session_id in sessions:
                 watcher.tell([Signal.ENDED])
+
+
+def _flooding(changes: Sequence[Change]) -> set[UUID]:
+    """Whose jobs changed more often than a watcher is told one by one."""
+    events = Counter[UUID]()
+    for each in changes:
+        if each.kind is not Kind.ENDED:
+            events[each.user_id] += len(each.ids)
+    return {user_id for user_id, number in events.items() if number > MAX_UNSENT}
 
 
 def _event(kind: Kind, job: JobSummary) -> JobEvent:

@@ -5,13 +5,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 
+import asyncpg
 import pytest
 
 from internal.adapters.postgres import database as database_module
 from internal.adapters.postgres import submissions as submissions_module
+from internal.adapters.postgres import wakeups as wakeups_module
 from internal.adapters.postgres.database import open_database
+from internal.adapters.postgres.wakeups import PostgresWakeups
 from internal.domain.errors import UnavailableError
 from internal.domain.jobs import Outcome, Status
+from internal.domain.ports.feed import Topic
 from internal.domain.ports.work import Lease
 from tests.support.conditions import eventually
 from tests.support.store import ROUTES, Store, a_job, an_end, open_store
@@ -126,3 +130,31 @@ async def _somebody_waits(store: Store) -> bool:
     query = "select exists (select from pg_locks where not granted)"
     async with store.database.hot() as connection:
         return bool(await connection.fetchval(query))
+
+
+async def test_a_wake_up_that_could_not_be_sent_is_sent_when_the_connection_is_back(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sender, listener = PostgresWakeups(database_url), PostgresWakeups(database_url)
+    monkeypatch.setattr(wakeups_module, "RECONNECT_S", 0.01)
+    begun, heard = asyncio.Event(), asyncio.Event()
+    execute, faults = asyncpg.Connection.execute, [ConnectionResetError("cut")]
+
+    async def cut_once(self: asyncpg.Connection, query: str, *values: object) -> str:
+        if "pg_notify" in query and faults:
+            raise faults.pop()
+        return await execute(self, query, *values)
+
+    monkeypatch.setattr(asyncpg.Connection, "execute", cut_once)
+    with sender.subscribe(begun.set, Topic.FEED), listener.subscribe(heard.set, Topic.READY):
+        living = [asyncio.create_task(each.run()) for each in (sender, listener)]
+        await begun.wait()
+        await heard.wait()  # both listen now
+        heard.clear()
+
+        sender.send(Topic.READY)
+
+        await asyncio.wait_for(heard.wait(), 20)
+    assert faults == []
+    for task in living:
+        task.cancel()

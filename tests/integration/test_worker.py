@@ -5,13 +5,15 @@ import threading
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 import msgspec
 import pytest
 
+from internal.domain.errors import UnavailableError
 from internal.domain.handlers import Fail, JobContext, Retry, Snooze, handler
 from internal.domain.jobs import Outcome, Status
-from internal.domain.ports.work import ClaimedJob
+from internal.domain.ports.work import Beat, ClaimedJob
 from tests.support.conditions import eventually
 from tests.support.store import Store, a_job, open_store
 from tests.support.wakeups import SilentWakeups
@@ -324,6 +326,49 @@ async def test_a_worker_goes_on_after_the_database_was_away(store: Store) -> Non
             return True
 
         await eventually(submitted_again)
+
+
+async def test_a_job_that_ended_while_the_database_was_away_is_not_run_again(
+    store: Store,
+) -> None:
+    runs: list[int] = []
+    away: list[bool] = []
+
+    @handler("counted")
+    async def counted(job: Payload, ctx: JobContext) -> None:
+        away[:] = [True]
+        runs.append(ctx.attempt)
+
+    actor, names = await store.a_user(), set()
+    claim, finish, beat = store.work.claim, store.work.finish, store.work.beat
+
+    async def claim_unless_away(worker_id: str, routes: Any, limit: int) -> list[ClaimedJob]:
+        names.add(worker_id)
+        if away:
+            raise UnavailableError
+        return await claim(worker_id, routes, limit)
+
+    async def finish_unless_away(ends: Any) -> set[UUID]:
+        if away:
+            raise UnavailableError
+        return await finish(ends)
+
+    async def beat_and_be_back(worker_id: str, ttl: timedelta, held: Any = None) -> Beat:
+        answer = await beat(worker_id, ttl, held)
+        if held is not None:
+            away.clear()
+        return answer
+
+    store.work.claim = claim_unless_away  # type: ignore[method-assign]
+    store.work.finish = finish_unless_away  # type: ignore[method-assign]
+    store.work.beat = beat_and_be_back  # type: ignore[method-assign]
+    async with running_worker(store, [counted]):
+        submitted = await store.submit(actor, type="counted")
+        await eventually(lambda: runs == [1])
+        job = await becomes(store, actor, submitted.id, Status.SUCCEEDED)
+
+    assert (runs, job.attempts) == ([1], 0)
+    assert len(names) > 1, "it took a new name after the claim that failed"
 
 
 _ENDS = (Status.SUCCEEDED, Status.FAILED)

@@ -13,9 +13,5 @@ class SilentWakeups:
         """Nobody hears of it."""
 
     @contextmanager
-    def subscribe(
-        self,
-        wake: Callable[[], None],  # noqa: ARG002  # named by the port
-        *topics: Topic,  # noqa: ARG002
-    ) -> Iterator[None]:
+    def subscribe(self, wake: Callable[[], None], *topics: Topic) -> Iterator[None]:
         yield

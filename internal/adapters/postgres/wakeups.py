@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import asyncpg
 
-from internal.adapters.postgres.database import CONNECT_TIMEOUT_S
+from internal.adapters.postgres.database import CONNECT_TIMEOUT_S, GONE
 from internal.domain.ports.feed import Topic
 
 CHANNEL: Final = "windlass"
@@ -51,14 +51,16 @@ class PostgresWakeups:
         while True:
             try:
                 await self._hold(resumed=lost)
-            except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            except (asyncpg.PostgresError, *GONE) as error:
                 if not lost:
                     _log.warning("wake-ups are down, polling goes on", extra={"error": str(error)})
                 lost = True
                 await asyncio.sleep(RECONNECT_S)
 
     async def _hold(self, *, resumed: bool) -> None:
-        connection = await asyncpg.connect(self._dsn, timeout=CONNECT_TIMEOUT_S)
+        connection = await asyncpg.connect(
+            self._dsn, timeout=CONNECT_TIMEOUT_S, command_timeout=CONNECT_TIMEOUT_S
+        )
         try:
             ended = asyncio.Event()
 
@@ -82,8 +84,13 @@ class PostgresWakeups:
 
     async def _flush(self, connection: asyncpg.Connection) -> None:
         topics, self._pending = self._pending, set()
-        if topics:
+        if not topics:
+            return
+        try:
             await connection.execute("select pg_notify($1, $2)", CHANNEL, ",".join(sorted(topics)))
+        except BaseException:
+            self.send(*topics)  # on the next connection
+            raise
 
     def _hear(self, connection: Any, pid: int, _channel: str, payload: object) -> None:
         if pid != connection.get_server_pid():  # its own senders were woken at once

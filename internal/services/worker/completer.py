@@ -7,6 +7,7 @@ import logging
 import time
 from datetime import timedelta
 from typing import Final
+from uuid import UUID
 
 import msgspec
 
@@ -32,7 +33,12 @@ class Completer:
         self._pending: list[tuple[float, Finish]] = []
         self._arrived = asyncio.Event()
         self._flushed = asyncio.Condition()
-        self._in_flight = 0
+        self._in_flight: list[tuple[float, Finish]] = []
+
+    @property
+    def unrecorded(self) -> set[UUID]:
+        """The jobs whose ends were handed over and may not be recorded yet."""
+        return {end.lease.job_id for _, end in (*self._in_flight, *self._pending)}
 
     async def put(self, end: Finish) -> None:
         """Hand over an end; waits while too many are pending."""
@@ -61,44 +67,52 @@ class Completer:
     async def run_once(self) -> None:
         """Record what is pending, in order, as often as it takes."""
         batch, self._pending = self._pending[:FLUSHED_AT_ONCE], self._pending[FLUSHED_AT_ONCE:]
-        self._in_flight = len(batch)
+        self._in_flight = batch
         if not self._pending:
             self._arrived.clear()
         await self._flush(batch)
-        self._in_flight = 0
+        self._in_flight = []
         async with self._flushed:
             self._flushed.notify_all()
 
     async def _flush(self, batch: list[tuple[float, Finish]]) -> None:
+        """Where an end is refused none is recorded: try each alone, then without its data."""
+        try:
+            await self._record(batch)
+        except Exception:  # noqa: BLE001 - whatever one end's data did to the statement
+            if len(batch) > 1:
+                for each in batch:
+                    await self._flush([each])
+                return
+            since, end = batch[0]
+            job = {"job_id": str(end.lease.job_id)}
+            _log.exception("an end was refused", extra=job)
+            try:
+                await self._record([(since, _bare(end))])
+            except Exception:  # noqa: BLE001 - the completer outlives it
+                _log.exception(
+                    "an end is given up: its job runs until this process ends", extra=job
+                )
+
+    async def _record(self, batch: list[tuple[float, Finish]]) -> None:
+        """One flush, tried again for as long as the database is away."""
         pause = FIRST_PAUSE_S
         while True:
             try:
-                await self._record([_aged(*each) for each in batch])
+                await self._record_now([_aged(*each) for each in batch])
             except UnavailableError as error:
                 _log.warning("ends wait for the database", extra={"error": str(error)})
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, LONGEST_PAUSE_S)
-            except Exception:  # noqa: BLE001 - whatever one end's data did to the statement
-                await self._apart(batch)
-                return
             else:
                 return
 
-    async def _record(self, ends: list[Finish]) -> None:
+    async def _record_now(self, ends: list[Finish]) -> None:
         recorded = await self._finishes.finish(ends)
         for end in ends:
             if end.lease.job_id not in recorded:
                 job = {"job_id": str(end.lease.job_id), "token": end.lease.token}
                 _log.info("an end came too late, its lease was lost", extra=job)
-
-    async def _apart(self, batch: list[tuple[float, Finish]]) -> None:
-        """One end was refused, so that none was recorded: try each alone, then without its data."""
-        if len(batch) > 1:
-            for each in batch:
-                await self._flush([each])
-            return
-        _log.exception("an end was refused", extra={"job_id": str(batch[0][1].lease.job_id)})
-        await self._record([_bare(_aged(*batch[0]))])
 
 
 def _aged(since: float, end: Finish) -> Finish:

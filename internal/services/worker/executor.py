@@ -51,6 +51,7 @@ class Executor:
         running.task = asyncio.create_task(self._run(identity, running), name=name)
 
     async def _run(self, identity: Identity, running: Running) -> None:
+        end = End(Outcome.RELEASED)
         try:
             end = await self._attempt(running)
             if not running.lost:
@@ -58,7 +59,7 @@ class Executor:
         except asyncio.CancelledError:
             # The worker stops and this attempt used up the grace, or its lease is lost.
             if not running.lost:
-                self._completer.put_last(_finish(running, End(Outcome.RELEASED)))
+                self._completer.put_last(_finish(running, end))
         finally:
             self._slots.release(identity, running)
 
@@ -69,8 +70,8 @@ class Executor:
             return End(Outcome.RELEASED, error=reason, retry_after=timedelta(seconds=5))
         try:
             payload = msgspec.json.decode(running.job.payload, type=handler.input_type)
-        except Exception as error:  # noqa: BLE001 - an input type may run an operator's code
-            reason = f"the payload does not fit the type's input: {error}"
+        except BaseException as error:  # noqa: BLE001 - an input type may run an operator's code
+            reason = f"the payload does not fit the type's input: {_message(error)}"
             return End(Outcome.FAILED, error=reason, permanent=True)
         return await self._call(handler, payload, running)
 
@@ -88,7 +89,11 @@ class Executor:
             if clock.expired():
                 return End(Outcome.TIMED_OUT, error=f"timed out after {limit:g} s")
             return _raised(error, running)
-        except Exception as error:  # noqa: BLE001 - whatever an operator's code raises
+        except asyncio.CancelledError as error:
+            if _is_being_stopped():
+                raise
+            return _raised(error, running)
+        except BaseException as error:  # noqa: BLE001 - whatever an operator's code raises
             return _raised(error, running)
 
     async def _in_thread(self, function: Callable[..., Any], payload: Any, running: Running) -> Any:
@@ -128,7 +133,13 @@ class Executor:
         return End(Outcome.SUCCEEDED, result=result.decode())
 
 
-def _raised(error: Exception, running: Running) -> End:
+def _is_being_stopped() -> bool:
+    """Whether a CancelledError is meant for this task: a handler may raise its own."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
+def _raised(error: BaseException, running: Running) -> End:
     if isinstance(error, Retry | Fail | Snooze):
         return _asked(error)
     job = {"job_id": str(running.job.id), "type": running.job.type, "attempt": running.job.number}
@@ -141,20 +152,27 @@ def _raised(error: Exception, running: Running) -> End:
 def _asked(outcome: Retry | Fail | Snooze) -> End:
     match outcome:
         case Retry():
-            return End(Outcome.FAILED, error=_clean(str(outcome)), retry_after=outcome.after)
+            return End(Outcome.FAILED, error=_words(outcome), retry_after=outcome.after)
         case Fail():
-            return End(Outcome.FAILED, error=_clean(str(outcome)), permanent=True)
+            return End(Outcome.FAILED, error=_words(outcome), permanent=True)
         case Snooze():
-            return End(Outcome.RELEASED, error=str(outcome), retry_after=outcome.for_)
+            return End(Outcome.RELEASED, error=_words(outcome), retry_after=outcome.for_)
 
 
-def _text(error: Exception) -> str:
-    name = type(error).__name__
+def _text(error: BaseException) -> str:
+    name, message = type(error).__name__, _message(error)
+    return f"{name}: {message}" if message else name
+
+
+def _words(outcome: Exception) -> str:
+    return _message(outcome) or type(outcome).__name__
+
+
+def _message(error: BaseException) -> str:
     try:
-        message = str(error)
+        return str(error)
     except Exception:  # noqa: BLE001 - an operator's exception may not even have a message
-        message = ""
-    return _clean(f"{name}: {message}" if message else name)
+        return ""
 
 
 def _clean(text: str) -> str:
@@ -182,6 +200,6 @@ def _finish(running: Running, end: End) -> Finish:
         started_ago=timedelta(seconds=now - running.started),
         ended_ago=timedelta(0),
         result=end.result,
-        error=end.error,
+        error=None if end.error is None else _clean(end.error),
         progress=running.share,
     )

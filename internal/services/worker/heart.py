@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from datetime import timedelta
 
 from internal.domain.errors import UnavailableError
 from internal.domain.ports.work import Finishes, Workers
+from internal.services.worker.completer import Completer
 from internal.services.worker.slots import Identity, Slots
 
 _log = logging.getLogger(__name__)
@@ -17,11 +19,17 @@ class Heart:
     """One heartbeat renews all that a name holds."""
 
     def __init__(
-        self, workers: Workers, finishes: Finishes, slots: Slots, lease_ttl: timedelta
+        self,
+        workers: Workers,
+        finishes: Finishes,
+        slots: Slots,
+        completer: Completer,
+        lease_ttl: timedelta,
     ) -> None:
         self._workers = workers
         self._finishes = finishes
         self._slots = slots
+        self._completer = completer
         self._ttl = lease_ttl
 
     async def begin(self) -> Identity:
@@ -37,33 +45,36 @@ class Heart:
 
     async def run_once(self) -> None:
         """Beat for every name this process holds jobs under, and pass on news of progress."""
-        failure: UnavailableError | None = None
+        failure: Exception | None = None
         for identity in self._slots.identities:
             try:
                 await self._beat(identity)
-            except UnavailableError as error:
+            except Exception as error:  # noqa: BLE001 - raised below, when all had their beat
                 failure = error
         if failure is not None:
             raise failure
         await self._note_progress()
 
     async def _beat(self, identity: Identity) -> None:
+        identity.ending &= self._completer.unrecorded
         retiring = identity is not self._slots.current
-        held = list(identity.running) if retiring else None
+        held = [*identity.running, *identity.ending] if retiring else None
         began = time.monotonic()
+        expires = identity.renewed + self._ttl.total_seconds()
         try:
-            beat = await self._workers.beat(identity.id, self._ttl, held)
-        except UnavailableError:
-            if time.monotonic() - identity.renewed > self._ttl.total_seconds():
+            async with asyncio.timeout(expires - began):  # later its answer would be worth nothing
+                beat = await self._workers.beat(identity.id, self._ttl, held)
+        except (UnavailableError, TimeoutError) as error:
+            if time.monotonic() >= expires:
                 self._lose(identity)
-            raise
+            raise UnavailableError("no heartbeat arrived") from error
         if not beat.alive:
             self._lose(identity)
             return
         identity.renewed = began
         for job_id in beat.canceled & identity.running.keys():
             identity.running[job_id].cancel_requested = True
-        if retiring and not identity.running:
+        if retiring and not held:
             self._slots.retiring.remove(identity)
             await self._workers.leave(identity.id)
 

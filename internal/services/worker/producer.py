@@ -75,6 +75,9 @@ class Producer:
             identity = self._slots.current or await self._heart.begin()
             limit = min(self._slots.free, CLAIMED_AT_ONCE)
             jobs = await self._claims.claim(identity.id, self._routes, limit)
+            if self._stopping or identity is not self._slots.current:
+                await self._finishes.hand_back([(Running(job).lease, job.attempts) for job in jobs])
+                return None
         except UnavailableError as error:
             _log.warning("claiming waits for the database", extra={"error": str(error)})
             self._slots.retire()
@@ -82,9 +85,6 @@ class Producer:
         except Exception:  # noqa: BLE001 - the producer outlives whatever one claim meets
             _log.exception("a claim failed, it is tried again")
             self._slots.retire()
-            return None
-        if self._stopping:
-            await self._finishes.hand_back([(Running(job).lease, job.attempts) for job in jobs])
             return None
         for job in jobs:
             self._executor.start(identity, Running(job))

@@ -60,12 +60,16 @@ class Running:
 
 
 class Identity:
-    """A name under which leases are held; `renewed` is when its last good heartbeat began."""
+    """A name under which leases are held; `renewed` is when its last good heartbeat began.
+
+    `ending` are jobs that gave back their slot but whose ends may not be recorded yet.
+    """
 
     def __init__(self) -> None:
         self.id = new_worker_id()
         self.renewed = time.monotonic()
         self.running: dict[UUID, Running] = {}
+        self.ending: set[UUID] = set()
 
 
 class Slots:
@@ -81,7 +85,7 @@ class Slots:
     @property
     def identities(self) -> list[Identity]:
         """The current name, if there is one, and those that are given up but still hold jobs."""
-        return [*self.retiring, *([self.current] if self.current else [])]
+        return [*([self.current] if self.current else []), *self.retiring]
 
     @property
     def running(self) -> list[Running]:
@@ -102,4 +106,5 @@ class Slots:
     def release(self, identity: Identity, running: Running) -> None:
         """An attempt has ended: its slot is free."""
         identity.running.pop(running.job.id, None)
+        identity.ending.add(running.job.id)
         self.freed.set()

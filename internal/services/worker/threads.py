@@ -26,10 +26,15 @@ def call_in_thread(function: Callable[..., Any], *arguments: Any) -> asyncio.Fut
             future.set_exception(error)
 
     def call() -> None:
-        result, failure = None, None
+        result: Any = None
+        failure: BaseException | None = None
         try:
             result = function(*arguments)
-        except Exception as error:  # noqa: BLE001 - carried over to the awaiting task
+        except StopIteration as error:
+            # A future takes none; what a coroutine raises becomes a RuntimeError as well.
+            failure = RuntimeError("the handler raised StopIteration")
+            failure.__cause__ = error
+        except BaseException as error:  # noqa: BLE001 - carried over to the awaiting task
             failure = error
         if not loop.is_closed():
             loop.call_soon_threadsafe(settle, result, failure)

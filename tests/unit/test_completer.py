@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+
+from internal.domain.errors import UnavailableError
+from internal.domain.ids import new_id
+from internal.domain.jobs import Outcome, Settlement, Status
+from internal.domain.ports.work import Finish, Lease
+from internal.services.worker import completer as completer_module
+from internal.services.worker.completer import Completer
+from tests.support.conditions import eventually
+from tests.support.work import Ends
+
+
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(completer_module, "FIRST_PAUSE_S", 0.001)
+
+
+def an_end(outcome: Outcome = Outcome.SUCCEEDED) -> Finish:
+    return Finish(
+        lease=Lease(new_id(), 2),
+        outcome=outcome,
+        settlement=Settlement(Status.SUCCEEDED, 1),
+        started_ago=timedelta(0),
+        ended_ago=timedelta(0),
+    )
+
+
+async def recorded(ends: Ends, *handed_over: Finish) -> list[Outcome]:
+    """What a completer made of these, which must live on after them."""
+    completer = Completer(ends)
+    living = asyncio.create_task(completer.run())
+    for each in handed_over:
+        await completer.put(each)
+    await eventually(lambda: completer.unrecorded == set())
+    await completer.put(an_end())
+    await eventually(lambda: completer.unrecorded == set())
+    assert not living.done()
+    living.cancel()
+    return [end.outcome for end in ends.recorded]
+
+
+async def test_ends_wait_until_the_database_is_back() -> None:
+    ends = Ends(UnavailableError(), UnavailableError())
+
+    assert await recorded(ends, an_end(), an_end()) == [Outcome.SUCCEEDED] * 3
+
+
+async def test_an_end_that_is_refused_is_recorded_without_its_data() -> None:
+    refused = ValueError("not JSON")
+
+    assert await recorded(Ends(refused), an_end()) == [Outcome.FAILED, Outcome.SUCCEEDED]
+
+
+async def test_a_bare_end_waits_for_the_database_too() -> None:
+    ends = Ends(ValueError("not JSON"), UnavailableError(), UnavailableError())
+
+    assert await recorded(ends, an_end()) == [Outcome.FAILED, Outcome.SUCCEEDED]
+
+
+async def test_an_end_that_is_refused_even_bare_does_not_hold_up_the_others() -> None:
+    refused = [ValueError(f"refused {time}") for time in range(2)]
+
+    assert await recorded(Ends(*refused), an_end()) == [Outcome.SUCCEEDED]
+
+
+async def test_what_is_being_recorded_counts_as_unrecorded_until_it_is() -> None:
+    ends = Ends(*[UnavailableError()] * 1000)
+    completer = Completer(ends)
+    end = an_end()
+    await completer.put(end)
+    assert completer.unrecorded == {end.lease.job_id}
+    living = asyncio.create_task(completer.run())
+    await eventually(lambda: len(ends.faults) < 990)
+
+    assert completer.unrecorded == {end.lease.job_id}
+    ends.faults.clear()
+    await completer.drained()
+    assert completer.unrecorded == set()
+    living.cancel()
