@@ -31,7 +31,7 @@ run: .venv/.runtime web/dist/index.html ## Start everything on http://127.0.0.1:
 
 test: .venv/.dev web/dist/index.html browser ## Run every test
 	@$(NPM) test
-	@$(BIN)/pytest
+	@$(BIN)/pytest --numprocesses 2 --dist loadfile
 
 check: check-python check-web check-container ## Check format, lint, types, import contracts and the container files
 
