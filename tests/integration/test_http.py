@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from collections.abc import AsyncIterator
@@ -116,6 +117,25 @@ async def test_a_large_body_is_refused_that_does_not_say_its_length(api: Api) ->
 
     answer = await api.client().post("/v1/signup", content=chunks(), headers=JSON)
     assert (answer.status_code, error_of(answer)["code"]) == (413, "PAYLOAD_TOO_LARGE")
+
+
+@pytest.mark.parametrize(
+    ("path", "mib", "status"), [("/v1/signup", 17, 413), ("/v1/jobs/batch", 12, 401)]
+)
+async def test_a_client_that_sends_all_before_it_reads_gets_the_reason(
+    api: Api, path: str, mib: int, status: int
+) -> None:
+    """As most of them do; a connection that is closed on them would hide the answer."""
+    url = httpx.URL(api.url)
+    reader, writer = await asyncio.open_connection(url.host, url.port)
+    head = f"POST {path} HTTP/1.1\r\nHost: {url.host}\r\nContent-Type: application/json\r\n"
+    writer.write(f"{head}Content-Length: {mib * MIB}\r\n\r\n".encode())
+    for _ in range(mib):
+        writer.write(b" " * MIB)
+        await writer.drain()
+
+    assert (await reader.readline()).startswith(f"HTTP/1.1 {status} ".encode())
+    writer.close()
 
 
 @pytest.mark.parametrize("path", ["/nope", "/v1", "/v1/nope", "/v1/jobs/a/b/c", "/assets/nope.js"])

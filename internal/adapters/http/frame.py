@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
+from contextlib import suppress
+from http import HTTPStatus
 from time import perf_counter
 from typing import Final
 
@@ -36,6 +39,9 @@ UNROUTED: Final = "other"
 _STARTS: Final = frozenset(
     {"http.response.start", "websocket.accept", "websocket.http.response.start"}
 )
+# Four times the largest body that is taken.
+MOST_READ_FOR_NOTHING: Final = 64 * 1024 * 1024
+LONGEST_READ_FOR_NOTHING_S: Final = 10.0
 _SANE_ID: Final = re.compile(rb"[A-Za-z0-9._-]{1,100}")
 
 _log = logging.getLogger(__name__)
@@ -53,9 +59,9 @@ class Frame:
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
             return
-        exchange = _Exchange(scope, send, self._headers)
+        exchange = _Exchange(scope, receive, send, self._headers)
         try:
-            await self._app(exchange.scope, receive, exchange.send)
+            await self._app(exchange.scope, exchange.receive, exchange.send)
         finally:
             if scope["type"] == "http":
                 self._note(exchange)
@@ -78,15 +84,23 @@ class Frame:
 class _Exchange:
     """One request and its answer; the status is 0 while there is none."""
 
-    def __init__(self, scope: Scope, send: Send, headers: Headers) -> None:
+    def __init__(self, scope: Scope, receive: Receive, send: Send, headers: Headers) -> None:
         self.began = perf_counter()
         self.status = 0
         self.method = scope.get("method", "GET")
         self.request_id = _request_id(scope)
         self.scope = {**scope, "method": "GET"} if self.method == "HEAD" else scope
         self.scope.setdefault("state", {})["request_id"] = self.request_id
+        self._receive = receive
         self._send = send
         self._headers = headers
+        self._is_read = scope["type"] != "http" or _waits_for_an_answer(scope)
+
+    async def receive(self) -> Message:
+        message = await self._receive()
+        if not message.get("more_body", False):
+            self._is_read = True
+        return message
 
     async def send(self, message: Message) -> None:
         """Add our headers where an answer begins; those that it brings itself stay."""
@@ -96,7 +110,26 @@ class _Exchange:
             missing = (header for header in self._headers if header[0] not in names)
             message["headers"] = (*own, (b"x-request-id", self.request_id.encode()), *missing)
             self.status = message.get("status", 101)
+            if self.status >= HTTPStatus.BAD_REQUEST and not self._is_read:
+                await self._read_the_rest()
         await self._send(message)
+
+    async def _read_the_rest(self) -> None:
+        """Let a client send the body that was refused unread.
+
+        Many clients read no answer before they have sent everything: with the connection closed
+        under them they would only see that, and never the reason.
+        """
+        left = MOST_READ_FOR_NOTHING
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LONGEST_READ_FOR_NOTHING_S):
+                while not self._is_read and left > 0:
+                    left -= len((await self.receive()).get("body", b""))
+
+
+def _waits_for_an_answer(scope: Scope) -> bool:
+    """Whether the client sends its body only when it is asked to."""
+    return any(name == b"expect" for name, _ in scope["headers"])
 
 
 def _request_id(scope: Scope) -> str:
