@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import socket
 from collections.abc import AsyncIterator
 from typing import Any
 from uuid import UUID
@@ -127,15 +128,16 @@ async def test_a_client_that_sends_all_before_it_reads_gets_the_reason(
 ) -> None:
     """As most of them do; a connection that is closed on them would hide the answer."""
     url = httpx.URL(api.url)
-    reader, writer = await asyncio.open_connection(url.host, url.port)
     head = f"POST {path} HTTP/1.1\r\nHost: {url.host}\r\nContent-Type: application/json\r\n"
-    writer.write(f"{head}Content-Length: {mib * MIB}\r\n\r\n".encode())
-    for _ in range(mib):
-        writer.write(b" " * MIB)
-        await writer.drain()
+    length = f"Content-Length: {mib * MIB}\r\nConnection: close\r\n\r\n"
 
-    assert (await reader.readline()).startswith(f"HTTP/1.1 {status} ".encode())
-    writer.close()
+    def send_then_read() -> bytes:
+        with socket.create_connection((url.host, url.port or 80)) as connection:
+            connection.sendall(f"{head}{length}".encode() + b" " * mib * MIB)
+            return connection.recv(1000)
+
+    answer = await asyncio.to_thread(send_then_read)
+    assert answer.startswith(f"HTTP/1.1 {status} ".encode())
 
 
 @pytest.mark.parametrize("path", ["/nope", "/v1", "/v1/nope", "/v1/jobs/a/b/c", "/assets/nope.js"])
