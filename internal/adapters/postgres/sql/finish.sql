@@ -9,6 +9,8 @@ with ended as (
          delay_ms, started_ms, ended_ms, error, result, progress)
   where l.job_id = i.job_id
     and l.token = i.token
+    -- says the same once more: else the planner may read all leases to join some hundred
+    and l.job_id = any(array(select unnest($2::uuid[])))
   returning l.job_id, l.user_id, l.flow_id, l.priority, l.max_attempts, l.cancel_requested_at,
             l.worker_id, l.version + 1 as version, l.run_at as was_due,
             i.attempts, i.outcome, i.error, i.result, coalesce(i.progress, l.progress) as progress,

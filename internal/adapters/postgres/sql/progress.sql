@@ -5,6 +5,7 @@ with held as materialized (
   select l.user_id, l.job_id, i.share
   from unnest($1::uuid[], $2::bigint[], $3::real[]) as i(job_id, token, share)
   join lease l on l.job_id = i.job_id and l.token = i.token
+  where l.job_id = any(array(select unnest($1::uuid[]))) -- as in finish.sql
   for update of l skip locked
 ),
 noted as (
@@ -13,6 +14,7 @@ noted as (
   from held h
   where l.user_id = h.user_id
     and l.job_id = h.job_id
+    and l.job_id = any(array(select job_id from held))
   returning l.job_id, l.user_id
 )
 insert into outbox (user_id, kind, ids)
