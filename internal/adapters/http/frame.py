@@ -36,6 +36,8 @@ Headers = tuple[tuple[bytes, bytes], ...]
 
 # What the route is called that no template matched: the dashboard's files among them.
 UNROUTED: Final = "other"
+# Asked every few seconds by whoever watches the process; their successes would fill the log.
+PROBES: Final = frozenset({"/health", "/ready", "/metrics"})
 _STARTS: Final = frozenset(
     {"http.response.start", "websocket.accept", "websocket.http.response.start"}
 )
@@ -78,7 +80,8 @@ class Frame:
             "ms": round(seconds * 1000, 1),
             "request_id": exchange.request_id,
         }
-        _log.info("request", extra=noted)
+        probe = route in PROBES and exchange.status < HTTPStatus.BAD_REQUEST
+        _log.log(logging.DEBUG if probe else logging.INFO, "request", extra=noted)
 
 
 class _Exchange:
