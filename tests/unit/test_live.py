@@ -6,9 +6,10 @@ from uuid import UUID, uuid4
 
 from internal.domain.accounts import Actor
 from internal.domain.ids import new_id
-from internal.domain.jobs import JobSummary, Priority, Status
+from internal.domain.jobs import JobSummary
 from internal.domain.ports.feed import Change, Kind
 from internal.services.live import Live, Signal
+from tests.support.summaries import a_summary
 
 
 class Story:
@@ -41,32 +42,6 @@ class Story:
 
 def an_actor() -> Actor:
     return Actor(uuid4(), uuid4(), datetime.now(UTC) + timedelta(hours=1))
-
-
-def a_summary(job_id: UUID) -> JobSummary:
-    now = datetime.now(UTC)
-    return JobSummary(
-        id=job_id,
-        type="noop",
-        queue="default",
-        priority=Priority.MEDIUM,
-        status=Status.SUCCEEDED,
-        attempts=0,
-        max_attempts=3,
-        run_at=now,
-        timeout_ms=1000,
-        idempotency_key=None,
-        tags=(),
-        payload_preview=None,
-        error_preview=None,
-        progress=None,
-        cancel_requested_at=None,
-        version=3,
-        created_at=now,
-        updated_at=now,
-        started_at=now,
-        finished_at=now,
-    )
 
 
 async def test_a_flood_of_one_user_is_told_as_a_resync_and_not_looked_up() -> None:

@@ -6,8 +6,9 @@ from uuid import uuid4
 
 from internal.domain.accounts import Actor
 from internal.domain.ids import new_id
-from internal.domain.jobs import JobSummary, Priority, Status
+from internal.domain.jobs import Status
 from internal.services.live import MAX_UNSENT, JobEvent, Signal, Watcher
+from tests.support.summaries import a_summary
 
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
 
@@ -17,29 +18,7 @@ def a_watcher() -> Watcher:
 
 
 def an_event() -> JobEvent:
-    job = JobSummary(
-        id=new_id(),
-        type="noop",
-        queue="default",
-        priority=Priority.MEDIUM,
-        status=Status.QUEUED,
-        attempts=0,
-        max_attempts=3,
-        run_at=NOW,
-        timeout_ms=1_000,
-        idempotency_key=None,
-        tags=(),
-        payload_preview=None,
-        error_preview=None,
-        progress=None,
-        cancel_requested_at=None,
-        version=1,
-        created_at=NOW,
-        updated_at=NOW,
-        started_at=None,
-        finished_at=None,
-    )
-    return JobEvent("job.queued", job)
+    return JobEvent("job.queued", a_summary(status=Status.QUEUED))
 
 
 async def test_events_come_in_order_and_once() -> None:
