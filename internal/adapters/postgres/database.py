@@ -28,6 +28,8 @@ GONE: Final = (
     OSError,
     TimeoutError,
     asyncpg.InterfaceError,
+    # asyncpg is confused by a server that ends the connection just when a statement begins.
+    asyncpg.InternalClientError,
     asyncpg.PostgresConnectionError,
     asyncpg.CannotConnectNowError,
     asyncpg.AdminShutdownError,

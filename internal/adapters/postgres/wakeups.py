@@ -51,7 +51,7 @@ class PostgresWakeups:
         while True:
             try:
                 await self._hold(resumed=lost)
-            except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            except Exception as error:  # noqa: BLE001 - a dying server shows itself in many ways
                 if not lost:
                     _log.warning("wake-ups are down, polling goes on", extra={"error": str(error)})
                 lost = True
