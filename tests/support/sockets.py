@@ -59,7 +59,9 @@ async def socket(api: Api, token: str | None = None, **options: Any) -> AsyncIte
     """Open a socket; a token is sent as clients on servers do."""
     headers = {} if token is None else {"Authorization": f"Bearer {token}"}
     url = api.url.replace("http", "ws", 1) + "/v1/ws/jobs"
-    async with connect(url, additional_headers=headers, proxy=None, **options) as connection:
+    # Without a limit: a client with a full queue would not even read the answer to its close.
+    options = {"max_queue": None, "proxy": None, **options}
+    async with connect(url, additional_headers=headers, **options) as connection:
         yield LiveSocket(connection)
 
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import asyncpg
 
-from internal.adapters.postgres.database import CONNECT_TIMEOUT_S, GONE
+from internal.adapters.postgres.database import CONNECT_TIMEOUT_S
 from internal.domain.ports.feed import Topic
 
 CHANNEL: Final = "windlass"
@@ -51,7 +51,7 @@ class PostgresWakeups:
         while True:
             try:
                 await self._hold(resumed=lost)
-            except (asyncpg.PostgresError, *GONE) as error:
+            except Exception as error:  # noqa: BLE001 - a dying server shows itself in many ways
                 if not lost:
                     _log.warning("wake-ups are down, polling goes on", extra={"error": str(error)})
                 lost = True
