@@ -61,6 +61,7 @@ async def test_the_cookie_is_for_our_api_only_and_for_no_script(api: Api) -> Non
         ("windlass.example.com", True),
         ("192.168.1.4:8080", True),
         ("localhost.example.com", True),
+        ("[", True),
     ],
 )
 async def test_the_cookie_is_secure_but_on_plain_http_loopback(
@@ -94,7 +95,9 @@ async def test_the_cookie_alone_is_not_enough(api: Api, path: str) -> None:
 
 
 @pytest.mark.parametrize("path", ["/v1/token/refresh", "/v1/logout"])
-@pytest.mark.parametrize("origin", ["https://evil.example.com", "http://127.0.0.1:1", "null"])
+@pytest.mark.parametrize(
+    "origin", ["https://evil.example.com", "http://127.0.0.1:1", "null", "http://["]
+)
 async def test_the_cookie_is_refused_from_another_origin(api: Api, path: str, origin: str) -> None:
     client, _ = await a_browser(api)
     answer = await client.post(path, headers=OURS | {"Origin": origin})
