@@ -47,6 +47,15 @@ class JobContext(Protocol):
         """Report how much is done, from 0 to 1; the newest report is shown within a second."""
 
 
+def _duration(value: str | timedelta) -> timedelta:
+    """Refused here, where the handler's author sees it, and not where its end is recorded."""
+    if isinstance(value, timedelta):
+        return value
+    if isinstance(value, str):
+        return parse_duration(value)
+    raise TypeError(f"a duration is a text like '30s' or a timedelta, not {value!r}")
+
+
 class Retry(Exception):
     """Try again: after the job's backoff, or after `after` (a duration text or timedelta)."""
 
@@ -54,7 +63,7 @@ class Retry(Exception):
         self, reason: str = "retry asked for", *, after: str | timedelta | None = None
     ) -> None:
         super().__init__(reason)
-        self.after = parse_duration(after) if isinstance(after, str) else after
+        self.after = None if after is None else _duration(after)
 
 
 class Fail(Exception):
@@ -65,7 +74,7 @@ class Snooze(Exception):
     """Run again after `for_`, without counting this attempt."""
 
     def __init__(self, for_: str | timedelta) -> None:
-        self.for_ = parse_duration(for_) if isinstance(for_, str) else for_
+        self.for_ = _duration(for_)
         super().__init__(f"snoozed for {self.for_}")
 
 

@@ -1,5 +1,6 @@
 """Declaring handlers and looking them up."""
 
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -84,3 +85,9 @@ def test_outcomes_read_durations_as_people_write_them() -> None:
     assert Retry().after is None
     assert Snooze("5m").for_ == timedelta(minutes=5)
     assert str(Fail("no such image")) == "no such image"
+
+
+@pytest.mark.parametrize("outcome", [lambda value: Retry(after=value), Snooze])
+def test_a_duration_has_a_unit(outcome: Callable[[Any], Exception]) -> None:
+    with pytest.raises(TypeError, match="'30s'"):
+        outcome(30)
