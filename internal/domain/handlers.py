@@ -14,6 +14,8 @@ from internal.domain.durations import milliseconds, parse_duration
 
 DEFAULT_POOL: Final = "default"
 PULL_PREFIX: Final = "pull:"
+LONGEST_TIMEOUT: Final = timedelta(hours=24)
+MOST_ATTEMPTS: Final = 100
 
 
 class JobContext(Protocol):
@@ -111,7 +113,15 @@ def handler(
     Example:
         @handler("thumbnail", timeout="30s")
         async def thumbnail(job: ThumbnailInput, ctx: JobContext) -> ThumbnailResult: ...
+
+    Raises:
+        ValueError: when no job could have such a timeout or so many attempts.
     """
+    limit = None if timeout is None else parse_duration(timeout)
+    if limit is not None and not timedelta(0) < limit <= LONGEST_TIMEOUT:
+        raise ValueError(f"the timeout of {type_!r} must be 1ms to 24h, not {timeout}")
+    if max_attempts is not None and not 1 <= max_attempts <= MOST_ATTEMPTS:
+        raise ValueError(f"max_attempts of {type_!r} must be 1 to {MOST_ATTEMPTS}")
 
     def declare(function: Callable[[Any, JobContext], Any]) -> Handler:
         return Handler(
@@ -120,7 +130,7 @@ def handler(
             input_type=_input_type(function),
             description=inspect.getdoc(function) or "",
             pool=pool,
-            timeout_ms=None if timeout is None else milliseconds(parse_duration(timeout)),
+            timeout_ms=None if limit is None else milliseconds(limit),
             max_attempts=max_attempts,
         )
 

@@ -58,6 +58,14 @@ def test_a_timeout_that_is_no_duration_is_refused() -> None:
         handler("thumbnail", timeout="30")(thumbnail)
 
 
+@pytest.mark.parametrize(
+    "options", [{"timeout": "25h"}, {"timeout": "0s"}, {"max_attempts": 0}, {"max_attempts": 101}]
+)
+def test_what_no_job_could_have_is_refused(options: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="'thumbnail' must be 1"):
+        handler("thumbnail", **options)
+
+
 def test_one_type_has_one_handler() -> None:
     first, second = handler("same")(thumbnail), handler("same")(sync)
     with pytest.raises(ValueError, match="'same' has two handlers"):
