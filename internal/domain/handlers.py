@@ -14,6 +14,8 @@ from internal.domain.durations import milliseconds, parse_duration
 
 DEFAULT_POOL: Final = "default"
 PULL_PREFIX: Final = "pull:"
+LONGEST_TIMEOUT: Final = timedelta(hours=24)
+MOST_ATTEMPTS: Final = 100
 
 
 class JobContext(Protocol):
@@ -47,6 +49,15 @@ class JobContext(Protocol):
         """Report how much is done, from 0 to 1; the newest report is shown within a second."""
 
 
+def _duration(value: str | timedelta) -> timedelta:
+    """Refused here, where the handler's author sees it, and not where its end is recorded."""
+    if isinstance(value, timedelta):
+        return value
+    if isinstance(value, str):
+        return parse_duration(value)
+    raise TypeError(f"a duration is a text like '30s' or a timedelta, not {value!r}")
+
+
 class Retry(Exception):
     """Try again: after the job's backoff, or after `after` (a duration text or timedelta)."""
 
@@ -54,7 +65,7 @@ class Retry(Exception):
         self, reason: str = "retry asked for", *, after: str | timedelta | None = None
     ) -> None:
         super().__init__(reason)
-        self.after = parse_duration(after) if isinstance(after, str) else after
+        self.after = None if after is None else _duration(after)
 
 
 class Fail(Exception):
@@ -65,7 +76,7 @@ class Snooze(Exception):
     """Run again after `for_`, without counting this attempt."""
 
     def __init__(self, for_: str | timedelta) -> None:
-        self.for_ = parse_duration(for_) if isinstance(for_, str) else for_
+        self.for_ = _duration(for_)
         super().__init__(f"snoozed for {self.for_}")
 
 
@@ -102,7 +113,15 @@ def handler(
     Example:
         @handler("thumbnail", timeout="30s")
         async def thumbnail(job: ThumbnailInput, ctx: JobContext) -> ThumbnailResult: ...
+
+    Raises:
+        ValueError: when no job could have such a timeout or so many attempts.
     """
+    limit = None if timeout is None else parse_duration(timeout)
+    if limit is not None and not timedelta(0) < limit <= LONGEST_TIMEOUT:
+        raise ValueError(f"the timeout of {type_!r} must be 1ms to 24h, not {timeout}")
+    if max_attempts is not None and not 1 <= max_attempts <= MOST_ATTEMPTS:
+        raise ValueError(f"max_attempts of {type_!r} must be 1 to {MOST_ATTEMPTS}")
 
     def declare(function: Callable[[Any, JobContext], Any]) -> Handler:
         return Handler(
@@ -111,7 +130,7 @@ def handler(
             input_type=_input_type(function),
             description=inspect.getdoc(function) or "",
             pool=pool,
-            timeout_ms=None if timeout is None else milliseconds(parse_duration(timeout)),
+            timeout_ms=None if limit is None else milliseconds(limit),
             max_attempts=max_attempts,
         )
 

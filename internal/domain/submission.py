@@ -12,7 +12,7 @@ from msgspec import UNSET, Meta, Raw, UnsetType
 
 from internal.domain.durations import milliseconds
 from internal.domain.errors import FieldError, PayloadTooLargeError, ValidationError
-from internal.domain.handlers import Handlers
+from internal.domain.handlers import LONGEST_TIMEOUT, MOST_ATTEMPTS, Handlers
 from internal.domain.ids import new_id
 from internal.domain.jobs import Priority
 from internal.domain.retry import Backoff, Strategy
@@ -20,7 +20,7 @@ from internal.domain.times import Moment
 
 MAX_BATCH: Final = 10_000
 MAX_DELAY_MS: Final = 30 * 24 * 3600 * 1000
-MAX_TIMEOUT_MS: Final = 24 * 3600 * 1000
+MAX_TIMEOUT_MS: Final = milliseconds(LONGEST_TIMEOUT)
 EARLIEST_RUN_AT: Final = datetime(1970, 1, 1, tzinfo=UTC)
 LATEST_RUN_AT: Final = datetime(2200, 1, 1, tzinfo=UTC)
 
@@ -58,7 +58,7 @@ class Submission(
     queue: QueueName | None = None
     priority: Priority | None = None
     run_at: Moment | None = None
-    max_attempts: Annotated[int, Meta(ge=1, le=100)] | None = None
+    max_attempts: Annotated[int, Meta(ge=1, le=MOST_ATTEMPTS)] | None = None
     backoff: BackoffRequest | None = None
     timeout_ms: Annotated[int, Meta(ge=1, le=MAX_TIMEOUT_MS)] | None = None
     idempotency_key: IdempotencyKey | None = None

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 from collections.abc import AsyncIterator
 
 import asyncpg
@@ -158,3 +160,24 @@ async def test_a_wake_up_that_could_not_be_sent_is_sent_when_the_connection_is_b
     assert faults == []
     for task in living:
         task.cancel()
+
+
+async def test_a_cancel_is_not_taken_for_a_database_that_is_away(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database_module, "CONNECT_TIMEOUT_S", 0.5)
+    process: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+    async def sleep() -> None:
+        async with store.database.hot() as connection:
+            process.set_result(await connection.fetchval("select pg_backend_pid()"))
+            await connection.execute("select pg_sleep(60)")
+
+    sleeping = asyncio.create_task(sleep())
+    os.kill(await process, signal.SIGSTOP)  # it does not even hear that it is canceled
+    try:
+        sleeping.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await sleeping
+    finally:
+        os.kill(await process, signal.SIGCONT)

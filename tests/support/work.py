@@ -32,11 +32,13 @@ class Ends:
     def __init__(self, *faults: Exception) -> None:
         self.faults = list(faults)
         self.recorded: list[Finish] = []
+        self.flushes: list[int] = []
         self.handed_back: list[Lease] = []
 
     async def finish(self, ends: Sequence[Finish]) -> set[UUID]:
         self._meet_fault()
         self.recorded += ends
+        self.flushes.append(len(ends))
         return {end.lease.job_id for end in ends}
 
     async def hand_back(self, leases: Sequence[tuple[Lease, int]]) -> None:

@@ -20,13 +20,14 @@ def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(completer_module, "FIRST_PAUSE_S", 0.001)
 
 
-def an_end(outcome: Outcome = Outcome.SUCCEEDED) -> Finish:
+def an_end(outcome: Outcome = Outcome.SUCCEEDED, result: str | None = None) -> Finish:
     return Finish(
         lease=Lease(new_id(), 2),
         outcome=outcome,
         settlement=Settlement(Status.SUCCEEDED, 1),
         started_ago=timedelta(0),
         ended_ago=timedelta(0),
+        result=result,
     )
 
 
@@ -66,6 +67,17 @@ async def test_an_end_that_is_refused_even_bare_does_not_hold_up_the_others() ->
     refused = [ValueError(f"refused {time}") for time in range(2)]
 
     assert await recorded(Ends(*refused), an_end()) == [Outcome.SUCCEEDED]
+
+
+async def test_large_results_are_not_flushed_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(completer_module, "FLUSHED_CHARS", 100)
+    ends = Ends()
+    sizes = [200, 40, 40, 40, 1]
+
+    await recorded(ends, *(an_end(result="x" * size) for size in sizes))
+
+    assert ends.flushes == [1, 2, 2, 1]
+    assert [len(end.result or "") for end in ends.recorded] == [*sizes, 0]
 
 
 async def test_what_is_being_recorded_counts_as_unrecorded_until_it_is() -> None:

@@ -1,5 +1,6 @@
 """Declaring handlers and looking them up."""
 
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -57,6 +58,14 @@ def test_a_timeout_that_is_no_duration_is_refused() -> None:
         handler("thumbnail", timeout="30")(thumbnail)
 
 
+@pytest.mark.parametrize(
+    "options", [{"timeout": "25h"}, {"timeout": "0s"}, {"max_attempts": 0}, {"max_attempts": 101}]
+)
+def test_what_no_job_could_have_is_refused(options: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="'thumbnail' must be 1"):
+        handler("thumbnail", **options)
+
+
 def test_one_type_has_one_handler() -> None:
     first, second = handler("same")(thumbnail), handler("same")(sync)
     with pytest.raises(ValueError, match="'same' has two handlers"):
@@ -84,3 +93,9 @@ def test_outcomes_read_durations_as_people_write_them() -> None:
     assert Retry().after is None
     assert Snooze("5m").for_ == timedelta(minutes=5)
     assert str(Fail("no such image")) == "no such image"
+
+
+@pytest.mark.parametrize("outcome", [lambda value: Retry(after=value), Snooze])
+def test_a_duration_has_a_unit(outcome: Callable[[Any], Exception]) -> None:
+    with pytest.raises(TypeError, match="'30s'"):
+        outcome(30)

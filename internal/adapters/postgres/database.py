@@ -64,9 +64,11 @@ class Database(msgspec.Struct, frozen=True):
                 yield connection
         except DBAPIError as error:
             if isinstance(error.orig, GONE) or is_gone(error.orig):
+                _let_cancel(error)
                 raise unavailable(error) from error
             raise
         except (NoConnectionError, *GONE) as error:
+            _let_cancel(error)
             raise unavailable(error) from error
 
     @asynccontextmanager
@@ -80,6 +82,7 @@ class Database(msgspec.Struct, frozen=True):
             async with self.pool.acquire(timeout=CONNECT_TIMEOUT_S) as connection:
                 yield connection
         except GONE as error:
+            _let_cancel(error)
             raise unavailable(error) from error
 
     async def check(self) -> None:
@@ -98,6 +101,13 @@ class Database(msgspec.Struct, frozen=True):
             await asyncio.wait_for(self.pool.close(), timeout=5)
         except TimeoutError:
             self.pool.terminate()
+
+
+def _let_cancel(error: Exception) -> None:
+    """Where a server does not answer to a cancel either, the cancel is what counts."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError from error
 
 
 def is_gone(error: BaseException | None) -> bool:

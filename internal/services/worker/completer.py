@@ -16,6 +16,8 @@ from internal.domain.jobs import Outcome, Settlement, Status
 from internal.domain.ports.work import Finish, Finishes
 
 FLUSHED_AT_ONCE: Final = 500
+# 500 results of a megabyte take a fast server 10 seconds: a slow one would never be done in time.
+FLUSHED_CHARS: Final = 8 * 1024 * 1024
 # Executors wait when this many ends are not recorded yet.
 MAX_PENDING: Final = 5_000
 GATHER_S: Final = 0.001
@@ -66,7 +68,8 @@ class Completer:
 
     async def run_once(self) -> None:
         """Record what is pending, in order, as often as it takes."""
-        batch, self._pending = self._pending[:FLUSHED_AT_ONCE], self._pending[FLUSHED_AT_ONCE:]
+        cut = _cut(self._pending)
+        batch, self._pending = self._pending[:cut], self._pending[cut:]
         self._in_flight = batch
         if not self._pending:
             self._arrived.clear()
@@ -113,6 +116,16 @@ class Completer:
             if end.lease.job_id not in recorded:
                 job = {"job_id": str(end.lease.job_id), "token": end.lease.token}
                 _log.info("an end came too late, its lease was lost", extra=job)
+
+
+def _cut(pending: list[tuple[float, Finish]]) -> int:
+    """How many ends go into the next flush, at least one."""
+    room = FLUSHED_CHARS
+    for number, (_, end) in enumerate(pending[:FLUSHED_AT_ONCE]):
+        room -= len(end.result or "")
+        if room < 0:
+            return max(1, number)
+    return FLUSHED_AT_ONCE
 
 
 def _aged(since: float, end: Finish) -> Finish:
