@@ -25,6 +25,13 @@ class _Server(uvicorn.Server):
 
 
 class _WebSocketProtocol(WebSocketsSansIOProtocol):
+    def data_received(self, data: bytes) -> None:
+        """Also answer a handshake with too large headers: uvicorn would leave it waiting."""
+        super().data_received(data)
+        if self.conn.handshake_exc is not None and not self.handshake_initiated:
+            self.transport.write(b"".join(self.conn.data_to_send()))
+            self.transport.close()
+
     async def send(self, message: Any) -> None:
         """Take a refused handshake for complete: uvicorn would log an error of the application."""
         await super().send(message)

@@ -161,6 +161,13 @@ async def test_unknown_query_parameters_are_refused(api: Api) -> None:
         assert error_of(answer)["details"][0]["field"] == "nope"
 
 
+async def test_a_query_that_is_not_utf_8_is_refused(api: Api) -> None:
+    user = await api.a_user()
+    for query in ("type=%ff", "%ff=x", "tag=%ed%a0%80"):
+        answer = await user.client.get(f"/v1/jobs?{query}")
+        assert (answer.status_code, error_of(answer)["message"]) == (400, "query is not UTF-8")
+
+
 async def test_a_query_parameter_given_twice_is_refused(api: Api) -> None:
     user = await api.a_user()
     answer = await user.client.get("/v1/jobs?status=failed&status=canceled")

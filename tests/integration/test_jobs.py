@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 import httpx
 import pytest
 
-from internal.domain.jobs import Outcome
+from internal.domain.jobs import Outcome, Status
 from internal.domain.ports.work import ClaimedJob
 from tests.support.api import Api, SignedUp
 from tests.support.store import an_end
@@ -403,6 +403,22 @@ async def test_filters_narrow_a_list_each_in_its_way(api: Api) -> None:
     for query, ids in expected.items():
         answer = await user.client.get(f"/v1/jobs?{query}")
         assert {job["id"] for job in answer.json()["data"]} == ids, query
+
+
+async def test_every_filter_goes_with_every_status(api: Api) -> None:
+    user = await api.a_user()
+    day = "2026-01-31T12:00:00Z"
+    filters = {
+        "queue": "a,b", "type": "a,b", "priority": "high,low", "tag": "a,b", "worker": "a,b",
+        "created_after": day, "created_before": day, "finished_after": day, "finished_before": day,
+        "cursor": "A" * 22, "limit": "1",
+    }  # fmt: skip
+    for status in Status:
+        for name, value in filters.items():
+            answer = await user.client.get(f"/v1/jobs?status={status}&{name}={value}")
+            assert (answer.status_code, answer.json()["data"]) == (200, []), (status, name)
+        answer = await user.client.get("/v1/jobs", params={"status": status, **filters})
+        assert (answer.status_code, answer.json()["data"]) == (200, []), status
 
 
 @pytest.mark.parametrize(

@@ -95,7 +95,20 @@ async def test_a_bad_token_is_refused_in_the_handshake(
     for token in ("", "nonsense", session["refresh_token"], again(session, exp=1_700_000_000)):
         status, error = await refusal(api, token)
         assert (status, error["code"]) == (401, "UNAUTHENTICATED"), token
+    basic = {"Authorization": f"Basic {session['access_token']}"}
+    assert (await refusal(api, None, additional_headers=basic))[0] == 401
     assert not [each for each in caplog.records if each.levelno >= logging.WARNING]
+
+
+async def test_a_handshake_with_too_large_headers_is_refused_too(api: Api) -> None:
+    """Such as one with many cookies of other servers on the same host."""
+    large = {"Cookie": "x" * 20_000}
+    many = {f"X-{number}": "x" for number in range(300)}
+    for headers in (large, many):
+        with pytest.raises(InvalidStatus) as refused:
+            async with socket(api, additional_headers=headers):
+                pass
+        assert refused.value.response.status_code == 431
 
 
 async def test_only_our_own_pages_may_connect(api: Api) -> None:

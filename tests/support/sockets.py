@@ -57,7 +57,9 @@ class LiveSocket:
 @asynccontextmanager
 async def socket(api: Api, token: str | None = None, **options: Any) -> AsyncIterator[LiveSocket]:
     """Open a socket; a token is sent as clients on servers do."""
-    headers = {} if token is None else {"Authorization": f"Bearer {token}"}
+    headers = dict(options.pop("additional_headers", {}))
+    if token is not None:
+        headers["Authorization"] = f"Bearer {token}"
     url = api.url.replace("http", "ws", 1) + "/v1/ws/jobs"
     # Without a limit: a client with a full queue would not even read the answer to its close.
     options = {"max_queue": None, "proxy": None, **options}

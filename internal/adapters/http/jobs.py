@@ -146,7 +146,9 @@ def _read_key(header: str) -> Any:
     try:
         # Litestar reads headers as latin-1; the field beside it is UTF-8.
         return msgspec.convert(header.encode("latin-1").decode(), IdempotencyKey)
-    except (UnicodeDecodeError, msgspec.ValidationError) as error:
+    except UnicodeDecodeError as error:
+        raise ValidationError.of(FieldError(KEY_HEADER, "is not UTF-8")) from error
+    except msgspec.ValidationError as error:
         raise invalid(str(error), KEY_HEADER) from error
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from functools import cache
 from typing import Any, Final, TypeVar
+from urllib.parse import unquote_to_bytes
 
 import msgspec
 from litestar import Request
@@ -67,10 +68,11 @@ def refuse_unknown_query(request: Request[Any, Any, Any]) -> None:
     """Refuse query parameters that the route does not have, and those given twice.
 
     Raises:
-        ValidationError: naming the first one.
+        ValidationError: naming the first one, or when the query is not UTF-8.
     """
     if not request.scope["query_string"]:
         return
+    _require_utf_8(request.scope["query_string"])
     known = _query_names(request.route_handler)
     seen: set[str] = set()
     for name, _ in request.query_params.multi_items():
@@ -98,6 +100,14 @@ def read_query(request: ApiRequest, type_: type[Q]) -> Q:
         return msgspec.convert(values, type_)
     except msgspec.ValidationError as error:
         raise invalid(_LIST_INDEX.sub("`", str(error))) from error
+
+
+def _require_utf_8(query: bytes) -> None:
+    """Litestar would put replacement characters into what a filter compares with."""
+    try:
+        unquote_to_bytes(query).decode()
+    except UnicodeDecodeError as error:
+        raise ValidationError.of(FieldError("query", "is not UTF-8")) from error
 
 
 def _query_value(text: str, default: object) -> object:

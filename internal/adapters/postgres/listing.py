@@ -134,7 +134,10 @@ def _ran_on(workers: Sequence[str]) -> ColumnElement[bool]:
     ran, runs = schema.attempt.c, schema.lease.c
     return or_(
         exists().where(and_(ran.job_id == job_id, ran.worker_id.in_(workers))),
-        exists().where(and_(runs.job_id == job_id, runs.worker_id.in_(workers))),
+        # The walk down running jobs is over the same table: only the job is meant from outside.
+        exists()
+        .where(and_(runs.job_id == job_id, runs.worker_id.in_(workers)))
+        .correlate(schema.job),
     )
 
 

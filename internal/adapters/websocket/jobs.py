@@ -76,7 +76,7 @@ class JobSockets:
         actor: Actor | None = None
         if refusal is None and header is not None:
             try:
-                actor = self._tokens.verify(header.partition(" ")[2].strip())
+                actor = self._tokens.verify(_bearer(header))
             except WindlassError as error:
                 refusal = error.message
         if refusal is not None:
@@ -157,6 +157,12 @@ async def _listen(socket: Socket) -> None:
     with suppress(WebSocketDisconnect):
         while True:
             await socket.receive_data("text")
+
+
+def _bearer(header: str) -> str:
+    """The token in an Authorization header, empty in one of another scheme."""
+    scheme, _, token = header.partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else ""
 
 
 def _foreign_origin(socket: Socket) -> str | None:
