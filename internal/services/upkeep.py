@@ -57,8 +57,13 @@ def relay(feed: Relay) -> Duty:
 
 
 def partitioner(upkeep: Upkeep) -> Duty:
-    """Makes the coming days' partitions."""
-    return Duty("partitioner", upkeep.make_partitions, pause=timedelta(hours=1))
+    """Makes the coming days' partitions, and drops those that are of no use any more."""
+
+    async def run_once() -> None:
+        await upkeep.make_partitions()
+        await upkeep.drop_empty_days()
+
+    return Duty("partitioner", run_once, pause=timedelta(hours=1))
 
 
 def pruner(upkeep: Upkeep) -> Duty:

@@ -217,6 +217,32 @@ begin
 end
 $$;
 
+-- Drops the oldest day that has no jobs any more; false when there is none. Its lock holds up
+-- everybody: whoever calls tries again rather than wait for it.
+create function drop_empty_day(before date) returns boolean language plpgsql
+set lock_timeout = '100ms' as $$
+declare
+  day text;
+  used boolean;
+begin
+  for day in
+    select substr(relname, 5)
+    from pg_inherits
+    join pg_class on oid = inhrelid
+    where inhparent = 'job'::regclass
+      and relname < format('job_%s', to_char(before, 'YYYYMMDD'))
+    order by relname
+  loop
+    execute format('select exists (select from %I)', 'job_' || day) into used;
+    if not used then
+      execute format('drop table %I, %I, %I', 'job_' || day, 'finished_' || day, 'attempt_' || day);
+      return true;
+    end if;
+  end loop;
+  return false;
+end
+$$;
+
 select make_partitions(
   (now() at time zone 'UTC')::date - 1, (now() at time zone 'UTC')::date + 14);
 """
@@ -302,7 +328,7 @@ def upgrade() -> None:
 def downgrade() -> None:
     op.execute("drop view job_state")
     op.execute(f"drop table {TABLES}")
-    op.execute("drop function make_partitions, day_floor")
+    op.execute("drop function drop_empty_day, make_partitions, day_floor")
 
 
 def _execute(script: str) -> None:

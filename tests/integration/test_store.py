@@ -12,6 +12,7 @@ from internal.domain.errors import (
     IdempotencyConflictError,
     InvalidStateError,
     NotFoundError,
+    UnavailableError,
 )
 from internal.domain.jobs import Outcome, Status
 from internal.domain.listing import JobFilter, Page
@@ -472,3 +473,33 @@ async def test_finished_jobs_are_forgotten_when_their_time_is_over(store: Store)
     page = await store.listing.page(actor, JobFilter(), Page())
     assert {job.id for job in page.jobs} == {jobs["fresh"].id, jobs["waiting"].id, failed.id}
     assert not (await store.submit(actor, idempotency_key="over")).deduplicated
+
+
+async def test_days_whose_jobs_are_all_forgotten_are_dropped(store: Store) -> None:
+    actor = await store.a_user()
+    await store.execute("select make_partitions(current_date - 12, current_date)")
+    for days in (8, 10):
+        job = msgspec.structs.replace(a_job(), id=id_of_day(days))
+        await store.submissions.submit(actor, [job])
+    query = """
+        select count(*) from pg_inherits
+        where inhparent in ('job'::regclass, 'finished'::regclass, 'attempt'::regclass)
+    """
+    async with store.database.hot() as connection:
+        before = await connection.fetchval(query)
+        await store.upkeep.drop_empty_days()
+        after = await connection.fetchval(query)
+
+    assert before - after == 3 * (11 - 2), "of 12 to 2 days ago, all but the two with a job"
+    page = await store.listing.page(actor, JobFilter(), Page())
+    for each in page.jobs:
+        await store.commands.cancel(actor, each.id)
+    assert len(page.jobs) == 2
+
+
+async def test_dropping_days_gives_way_to_whoever_uses_them(store: Store) -> None:
+    await store.execute("select make_partitions(current_date - 3, current_date)")
+    async with store.database.hot() as connection, connection.transaction():
+        await connection.execute("select from job")
+        with pytest.raises(UnavailableError):
+            await store.upkeep.drop_empty_days()

@@ -123,5 +123,12 @@ class Upkeep(Protocol):
     async def make_partitions(self) -> None:
         """Have the day partitions of the coming days ready."""
 
+    async def drop_empty_days(self) -> None:
+        """Drop the partitions of days whose jobs are all forgotten: each costs every statement.
+
+        Raises:
+            UnavailableError: when others are too busy with them just now.
+        """
+
     async def prune(self) -> None:
         """Drop what nobody needs any more: dead workers, old tickets, failures, events, minutes."""
