@@ -234,10 +234,13 @@ begin
     order by relname
   loop
     execute format('select exists (select from %I)', 'job_' || day) into used;
-    if not used then
-      execute format('drop table %I, %I, %I', 'job_' || day, 'finished_' || day, 'attempt_' || day);
-      return true;
-    end if;
+    continue when used;
+    -- A process whose clock is days behind may just have put a job there: look again, alone.
+    execute format('lock table %I in access exclusive mode', 'job_' || day);
+    execute format('select exists (select from %I)', 'job_' || day) into used;
+    continue when used;
+    execute format('drop table %I, %I, %I', 'job_' || day, 'finished_' || day, 'attempt_' || day);
+    return true;
   end loop;
   return false;
 end
