@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final
+from typing import Annotated, Final, TypeVar
 from uuid import UUID
 
 import msgspec
@@ -22,19 +22,22 @@ from internal.domain.times import Moment
 
 MAX_PAGE: Final = 200
 DEFAULT_PAGE: Final = 20
+MAX_VALUES: Final = 100
 
 WorkerName = Annotated[str, Meta(min_length=1, max_length=100, pattern=PRINTABLE)]
+T = TypeVar("T")
+AnyOf = Annotated[tuple[T, ...], Meta(max_length=MAX_VALUES)]
 
 
 class JobFilter(msgspec.Struct, frozen=True):
     """Conditions that all must hold; within one, any of its values may. Empty means any."""
 
-    status: tuple[Status, ...] = ()
-    queue: tuple[QueueName, ...] = ()
-    type: tuple[TypeName, ...] = ()
-    priority: tuple[Priority, ...] = ()
-    tag: tuple[Tag, ...] = ()
-    worker: tuple[WorkerName, ...] = ()
+    status: AnyOf[Status] = ()
+    queue: AnyOf[QueueName] = ()
+    type: AnyOf[TypeName] = ()
+    priority: AnyOf[Priority] = ()
+    tag: AnyOf[Tag] = ()
+    worker: AnyOf[WorkerName] = ()
     created_after: Moment | None = None
     created_before: Moment | None = None
     finished_after: Moment | None = None

@@ -383,6 +383,7 @@ async def test_filters_narrow_a_list_each_in_its_way(api: Api) -> None:
     expected: dict[str, set[str]] = {
         "status=scheduled": {later},
         "status=scheduled,failed": {later, failed},
+        "status=failed,failed,scheduled&limit=2": {later, failed},
         "queue=mail": {mail},
         "queue=mail,default": {plain, mail, later, failed},
         "type=mail.send": {mail},
@@ -430,6 +431,8 @@ async def test_every_filter_goes_with_every_status(api: Api) -> None:
         ("priority=normal", "priority"),
         ("queue=%00", "queue"),
         ("tag=" + "x" * 51, "tag"),
+        ("status=" + ",".join(["queued"] * 101), "status"),
+        ("worker=" + ",".join(["x"] * 101), "worker"),
         ("created_after=yesterday", "created_after"),
         ("created_after=1700000000", "created_after"),
         ("finished_before=2026-01-01T00:00:00", "finished_before"),

@@ -84,8 +84,10 @@ def page_ids(user_id: UUID, where: JobFilter, page: Page) -> Select[Any]:
 
 def _statuses(where: JobFilter) -> tuple[Status, ...] | None:
     if where.finished_after is None and where.finished_before is None:
-        return where.status or None
-    return tuple(each for each in where.status or sorted(FINISHED) if each in FINISHED)
+        return tuple(dict.fromkeys(where.status)) or None
+    return tuple(
+        each for each in dict.fromkeys(where.status or sorted(FINISHED)) if each in FINISHED
+    )
 
 
 def _ids_with_status(
