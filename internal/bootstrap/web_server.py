@@ -15,6 +15,8 @@ _LAST_REQUESTS_S: Final = 5
 _KEEP_ALIVE_S: Final = 75
 # A live connection's client sends a ticket and then nothing.
 _MAX_MESSAGE_BYTES: Final = 16 * 1024
+# How often a live connection is pinged, and how long it may take to answer.
+_PING_S: Final = 20.0
 
 
 class _Server(uvicorn.Server):
@@ -32,6 +34,11 @@ class _WebSocketProtocol(WebSocketsSansIOProtocol):
             self.transport.write(b"".join(self.conn.data_to_send()))
             self.transport.close()
 
+    def keepalive_timeout(self) -> None:
+        """Do not wait until a client that answers nothing has read everything: it may never."""
+        super().keepalive_timeout()
+        self.transport.abort()
+
     async def send(self, message: Any) -> None:
         """Take a refused handshake for complete: uvicorn would log an error of the application."""
         await super().send(message)
@@ -39,7 +46,9 @@ class _WebSocketProtocol(WebSocketsSansIOProtocol):
             self.handshake_complete = True
 
 
-async def serve_app(app: Any, listener: socket.socket, stop: asyncio.Event) -> None:
+async def serve_app(
+    app: Any, listener: socket.socket, stop: asyncio.Event, *, ping_s: float = _PING_S
+) -> None:
     """Answer requests to an ASGI application until `stop` is set, the last ones included."""
     config = uvicorn.Config(
         app,
@@ -53,6 +62,8 @@ async def serve_app(app: Any, listener: socket.socket, stop: asyncio.Event) -> N
         timeout_keep_alive=_KEEP_ALIVE_S,
         ws=_WebSocketProtocol,
         ws_max_size=_MAX_MESSAGE_BYTES,
+        ws_ping_interval=ping_s,
+        ws_ping_timeout=ping_s,
     )
     server = _Server(config)
     serving = asyncio.create_task(server.serve(sockets=[listener]))

@@ -9,17 +9,22 @@ from collections.abc import AsyncIterator
 from typing import Any
 from urllib.parse import urlsplit
 
+import psutil
 import pytest
+from websockets.exceptions import ConnectionClosedError
 
 from internal.domain.handlers import JobContext, handler
 from internal.services.live import MAX_UNSENT
-from tests.support.api import Api, SignedUp
+from tests.support.api import Api, Settings, SignedUp, running_api
 from tests.support.conditions import eventually
 from tests.support.sockets import READY, RESYNC, Event, LiveSocket, socket, watching
 from tests.support.store import Store, open_store
 from tests.support.workers import running_worker
 
 Payload = dict[str, Any]
+
+# Three kilobytes or so, to fill buffers with few events.
+LARGE_TAGS = ["\N{SAILBOAT}" * 49 + chr(0x1F600 + number) for number in range(20)]
 
 SUMMARY = {
     *("id", "type", "queue", "priority", "status", "attempts", "max_attempts", "run_at"),
@@ -144,13 +149,12 @@ async def test_more_at_once_than_anybody_could_read_asks_for_a_fresh_look(api: A
 async def test_a_reader_who_is_too_slow_is_told_to_look_again(api: Api) -> None:
     """It takes nothing in until more has happened than buffers and the server's limit hold."""
     user = await api.a_user()
-    tags = ["\N{SAILBOAT}" * 49 + chr(0x1F600 + number) for number in range(20)]
     narrow = a_narrow_connection(api)
     token = user.session["access_token"]
     async with watching(api, user) as quick, socket(api, token, compression=None, **narrow) as slow:
         assert await slow.next() == READY
         for _ in range(4):
-            batch = await submit_batch(user, 900, type="noop", tags=tags)
+            batch = await submit_batch(user, 900, type="noop", tags=LARGE_TAGS)
             await until_heard(quick, batch)
 
         heard = await slow.until("resync")
@@ -160,6 +164,21 @@ async def test_a_reader_who_is_too_slow_is_told_to_look_again(api: Api) -> None:
             later.append(await slow.next())
 
     assert len(heard) + len(later) < 4 * 900
+
+
+async def test_a_reader_who_has_stopped_for_good_is_hung_up_on(database_url: str) -> None:
+    """It answers no ping, and what was sent to it before would never leave the buffers."""
+    async with running_api(database_url, Settings(pong_s=0.5)) as api:
+        user = await api.a_user()
+        narrow = a_narrow_connection(api)
+        port = narrow["sock"].getsockname()[1]
+        token = user.session["access_token"]
+        async with socket(api, token, compression=None, **narrow) as stopped:
+            for _ in range(4):
+                await submit_batch(user, 900, type="noop", tags=LARGE_TAGS)
+            await eventually(lambda: not is_connected(port))
+            with pytest.raises(ConnectionClosedError):
+                await stopped.until("resync")
 
 
 async def test_a_lost_wake_up_connection_loses_no_event(api: Api, elsewhere: Store) -> None:
@@ -228,6 +247,13 @@ def a_narrow_connection(api: Api) -> dict[str, Any]:
     connection.connect((urlsplit(api.url).hostname, urlsplit(api.url).port))
     connection.settimeout(0)
     return {"sock": connection, "max_queue": 1}
+
+
+def is_connected(port: int) -> bool:
+    """Whether the server's end of a client's connection is there."""
+    connections = psutil.Process().net_connections("tcp")
+    established = [each for each in connections if each.status == psutil.CONN_ESTABLISHED]
+    return any(each.raddr.port == port for each in established)
 
 
 # The listeners are the only connections that do not name themselves.

@@ -55,6 +55,7 @@ class Settings(msgspec.Struct, frozen=True):
     dashboard: Path | None = None
     first_message_s: float = 5.0
     ping_s: float = 20.0
+    pong_s: float = 20.0
 
 
 class SignedUp(msgspec.Struct):
@@ -107,7 +108,7 @@ async def running_api(database_url: str, settings: Settings | None = None) -> As
             parts = _parts(store, hasher, settings)
             live = Live(store.feed, store.listing)
             app = build_app(parts, [_sockets(live, parts, settings).handler()])
-            async with _background(store, live), _serving(app) as url:
+            async with _background(store, live), _serving(app, settings.pong_s) as url:
                 api = Api(url, store, parts.accounts.tickets)
                 yield api
                 await api.close()
@@ -176,12 +177,12 @@ async def _background(store: Store, live: Live) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def _serving(app: App) -> AsyncIterator[str]:
+async def _serving(app: App, pong_s: float) -> AsyncIterator[str]:
     listener, stop = listening_socket("127.0.0.1", 0), asyncio.Event()
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     # So that the first request waits in its queue until the server reads it.
     listener.listen()
-    serving = asyncio.create_task(serve_app(app, listener, stop))
+    serving = asyncio.create_task(serve_app(app, listener, stop, ping_s=pong_s))
     try:
         yield url
     finally:
