@@ -13,7 +13,8 @@ from uuid import UUID
 import httpx
 import pytest
 
-from tests.support.api import Api
+from tests.support.api import Api, running_api
+from tests.support.conditions import eventually
 
 JSON = {"Content-Type": "application/json"}
 MIB = 1024 * 1024
@@ -236,6 +237,24 @@ async def test_metrics_count_requests_by_route_and_not_by_path(api: Api) -> None
     assert f"windlass_http_request_seconds_count{{{route}}}" in metrics
     assert "01a20553" not in metrics
     assert "PROPFIND" not in metrics
+
+
+async def test_a_client_that_leaves_in_the_middle_of_its_body_is_no_error_of_ours(
+    database_url: str,
+) -> None:
+    head = "POST /v1/login HTTP/1.1\r\nHost: here\r\nContent-Type: application/json\r\n"
+    async with running_api(database_url) as api:
+        url = httpx.URL(api.url)
+        _, writer = await asyncio.open_connection(url.host, url.port)
+        writer.write(f"{head}Content-Length: 10\r\n\r\n{{".encode())
+        await writer.drain()
+        writer.close()
+
+        async def is_counted() -> bool:
+            metrics = (await api.client().get("/metrics")).text
+            return 'route="/v1/login",status="400"} 1.0' in metrics
+
+        await eventually(is_counted)
 
 
 async def test_a_request_is_logged_without_its_secrets(
