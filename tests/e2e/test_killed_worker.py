@@ -27,6 +27,8 @@ async def test_a_killed_workers_job_finishes_on_another_with_the_loss_on_record(
         await eventually(lambda: ada.has("succeeded"), within_s=60)
         (attempts,) = await ada.attempts(jobs)
         finished = (await ada.client.get(f"/v1/jobs/{jobs[0]}")).json()["data"]
+        serve.press_ctrl_c()
+        await serve.end()
 
     assert [each["status"] for each in attempts] == ["lost", "succeeded"]
     assert attempts[0]["worker"] != attempts[1]["worker"]
