@@ -53,18 +53,27 @@ async def _statements(connection: Hot) -> Statements:
     queued = await connection.fetchval("select job_id from ready where user_id = $1", user_id)
     failed = "select job_id from finished where user_id = $1 and status = 5"
     over = await connection.fetchval(failed, user_id)
+    # A list of running jobs reads the leases: there are never more than workers have slots.
     lists = {
         f"list {statuses}, after {before}": _page(user_id, statuses, before)
-        for statuses in [(), (Status.QUEUED,), (Status.FAILED,), (Status.RUNNING, Status.SUCCEEDED)]
+        for statuses in [
+            (),
+            (Status.QUEUED,),
+            (Status.FAILED,),
+            (Status.SCHEDULED, Status.SUCCEEDED),
+        ]
         for before in (None, ids[10])
     }
     return {
         **lists,
-        "claim": (statement("claim"), ("worker 1", list(ROUTES), 100)),
+        "claim": (statement("claim"), ("worker 1", list(ROUTES), 100, [])),
+        "waiting": (statement("waiting"), (list(ROUTES), [])),
         "finish": (statement("finish"), _ends(leased, tokens)),
+        "succeed": (statement("succeed"), _successes(leased, tokens)),
+        "fold": (statement("fold"), (100, 1)),
+        "expired": (statement("expired"), (100,)),
         "progress": (statement("progress"), (leased, tokens, [0.5] * len(leased))),
         "beat": (statement("beat"), ("worker 1", TTL)),
-        "unheld": (statement("unheld"), ("worker 1", leased[:10])),
         "stage": (statement("stage"), (STAGED_AT_ONCE, AGING)),
         "prune": (statement("prune"), (timedelta(0), timedelta(0), 100)),
         "get": (statement("get"), (user_id, over)),
@@ -80,6 +89,10 @@ async def _statements(connection: Hot) -> Statements:
 def _ends(jobs: list[UUID], tokens: list[int]) -> tuple[Any, ...]:
     succeeded = (1, 4, 0, 0.0, 5.0, 0.0, None, "null", None)
     return (AGING, jobs, tokens, *([value] * len(jobs) for value in succeeded))
+
+
+def _successes(jobs: list[UUID], tokens: list[int]) -> tuple[Any, ...]:
+    return (jobs, tokens, *([value] * len(jobs) for value in (5.0, 0.0, "null", None)))
 
 
 def _page(

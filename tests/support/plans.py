@@ -14,6 +14,8 @@ LOAD = """
     select ('00000000-0000-7000-8000-' || lpad(n::text, 12, '0'))::uuid, n, n, '-'
     from generate_series(1, 10) n;
 
+    insert into tenant (user_id) select id from account;
+
     insert into flow (user_id, queue, route)
     select id, queue, 'default' from account, unnest(array['one', 'two']) queue;
 

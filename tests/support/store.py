@@ -76,7 +76,7 @@ class Store:
 
     async def a_worker(self, ttl: timedelta = TTL) -> str:
         worker_id = new_worker_id()
-        await self.work.register(worker_id, ttl, slots=100)
+        await self.work.register(worker_id, ttl, slots=100, routes=ROUTES)
         return worker_id
 
     async def submit(self, actor: Actor, **fields: Any) -> Submitted:

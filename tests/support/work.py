@@ -23,6 +23,8 @@ def a_claimed_job(type_: str = "noop", timeout_ms: int = 60_000) -> ClaimedJob:
         max_attempts=3,
         backoff=Backoff(Strategy.FIXED, base_ms=1, max_ms=1),
         timeout_ms=timeout_ms,
+        tag=0.0,
+        weight=1.0,
     )
 
 
@@ -61,7 +63,9 @@ class Names:
         self.left: list[str] = []
         self.failing: dict[str, Exception] = {}
 
-    async def register(self, worker_id: str, ttl: timedelta, slots: int) -> None: ...
+    async def register(
+        self, worker_id: str, ttl: timedelta, slots: int, routes: Sequence[str]
+    ) -> None: ...
 
     async def beat(
         self, worker_id: str, ttl: timedelta, held: Sequence[UUID] | None = None

@@ -26,7 +26,7 @@ class Body:
         self.ends = Ends()
         self.slots = Slots(4)
         self.completer = Completer(self.ends)
-        self.heart = Heart(self.names, self.ends, self.slots, self.completer, ttl)
+        self.heart = Heart(self.names, self.ends, self.slots, self.completer, ttl, ("default",))
 
     async def begin(self) -> Identity:
         return await self.heart.begin()

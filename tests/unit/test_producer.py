@@ -37,7 +37,9 @@ class Setup:
         self.ends = Ends()
         self.slots = Slots(4)
         completer = Completer(self.ends)
-        heart = Heart(Names(), self.ends, self.slots, completer, timedelta(seconds=30))
+        heart = Heart(
+            Names(), self.ends, self.slots, completer, timedelta(seconds=30), ("default",)
+        )
         executor = Executor(Handlers([]), self.slots, completer)
         self.producer = Producer(self.claims, self.ends, heart, self.slots, executor, ["default"])
         self.lease = Lease(self.claims.job.id, self.claims.job.token)

@@ -10,7 +10,7 @@ from uuid import UUID
 from internal.adapters.postgres.codes import OUTCOME_CODE, STATUS_CODE, backoff_of
 from internal.adapters.postgres.database import Database, Hot, Row
 from internal.adapters.postgres.statements import statement
-from internal.domain.jobs import Status
+from internal.domain.jobs import Outcome, Status
 from internal.domain.ports.feed import Topic, Wakeups
 from internal.domain.ports.work import Beat, ClaimedJob, Finish, Lease
 
@@ -26,29 +26,33 @@ class PostgresWork:
         self._wakeups = wakeups
         self._aging = aging
 
-    async def claim(self, worker_id: str, routes: Sequence[str], limit: int) -> list[ClaimedJob]:
+    async def claim(
+        self,
+        worker_id: str,
+        routes: Sequence[str],
+        limit: int,
+        passed_over: Sequence[UUID] = (),
+    ) -> list[ClaimedJob]:
         async with self._database.hot() as connection:
-            values = (worker_id, list(routes), limit)
+            values = (worker_id, list(routes), limit, list(passed_over))
             rows = await connection.fetch(statement("claim"), *values, timeout=CLAIM_TIMEOUT_S)
         if rows:
             self._wakeups.send(Topic.OUTBOX)
         return [_claimed(row) for row in rows]
 
-    async def is_waiting(self, routes: Sequence[str]) -> bool:
-        query = """
-            select exists (
-              select from flow f
-              where f.route = any($1::text[])
-                and exists (select from ready where flow_id = f.id))
-        """
+    async def is_waiting(self, routes: Sequence[str], passed_over: Sequence[UUID] = ()) -> bool:
         async with self._database.hot() as connection:
-            return bool(await connection.fetchval(query, list(routes)))
+            values = (list(routes), list(passed_over))
+            return bool(await connection.fetchval(statement("waiting"), *values))
 
     async def finish(self, ends: Sequence[Finish]) -> set[UUID]:
         if not ends:
             return set()
         async with self._database.hot() as connection:
-            recorded = await record(connection, self._aging, [finished(end) for end in ends])
+            if all(_is_plain_success(end) for end in ends):
+                recorded = await _succeed(connection, ends)
+            else:
+                recorded = await record(connection, self._aging, [finished(end) for end in ends])
         self._wakeups.send(Topic.OUTBOX, *topics_of(recorded))
         return {row["job_id"] for row in recorded}
 
@@ -70,10 +74,15 @@ class PostgresWork:
             )
         self._wakeups.send(Topic.OUTBOX)
 
-    async def register(self, worker_id: str, ttl: timedelta, slots: int) -> None:
-        query = "insert into worker (id, slots, expires_at) values ($1, $2, now() + $3::interval)"
+    async def register(
+        self, worker_id: str, ttl: timedelta, slots: int, routes: Sequence[str]
+    ) -> None:
+        query = """
+            insert into worker (id, slots, routes, expires_at)
+            values ($1, $2, $3, now() + $4::interval)
+        """
         async with self._database.hot() as connection:
-            await connection.execute(query, worker_id, slots, ttl)
+            await connection.execute(query, worker_id, slots, list(routes), ttl)
 
     async def beat(
         self, worker_id: str, ttl: timedelta, held: Sequence[UUID] | None = None
@@ -97,7 +106,25 @@ class PostgresWork:
 
     async def leave(self, worker_id: str) -> None:
         async with self._database.hot() as connection:
-            await connection.execute("delete from worker where id = $1", worker_id)
+            # Its leases may still be rescued: the row goes when none is left.
+            query = "update worker set expires_at = now() where id = $1 and expires_at > now()"
+            await connection.execute(query, worker_id)
+
+
+def _is_plain_success(end: Finish) -> bool:
+    return end.outcome is Outcome.SUCCEEDED and end.error is None
+
+
+async def _succeed(connection: Hot, ends: Sequence[Finish]) -> list[Row]:
+    return await connection.fetch(
+        statement("succeed"),
+        [end.lease.job_id for end in ends],
+        [end.lease.token for end in ends],
+        [end.started_ago / MS for end in ends],
+        [end.ended_ago / MS for end in ends],
+        [end.result for end in ends],
+        [end.progress for end in ends],
+    )
 
 
 async def record(connection: Hot, aging: timedelta, rows: Sequence[tuple[Any, ...]]) -> list[Row]:
@@ -148,4 +175,6 @@ def _claimed(row: Row) -> ClaimedJob:
         max_attempts=row["max_attempts"],
         backoff=backoff_of(row),
         timeout_ms=row["timeout_ms"],
+        tag=row["tag"],
+        weight=row["weight"],
     )

@@ -14,7 +14,11 @@ from internal.domain.retry import Backoff
 
 
 class ClaimedJob(msgspec.Struct, frozen=True):
-    """A leased job: all that running it needs. `token` fences every later write about it."""
+    """A leased job: all that running it needs. `token` fences every later write about it.
+
+    `tag` is its start in virtual time: the lower, the sooner its turn, also between claims.
+    `weight` is its user's.
+    """
 
     id: UUID
     user_id: UUID
@@ -26,6 +30,8 @@ class ClaimedJob(msgspec.Struct, frozen=True):
     max_attempts: int
     backoff: Backoff
     timeout_ms: int
+    tag: float
+    weight: float
 
 
 class Lease(msgspec.Struct, frozen=True):
@@ -58,15 +64,22 @@ class Beat(msgspec.Struct, frozen=True):
 class Claims(Protocol):
     """Taking jobs out of the queue."""
 
-    async def claim(self, worker_id: str, routes: Sequence[str], limit: int) -> list[ClaimedJob]:
+    async def claim(
+        self,
+        worker_id: str,
+        routes: Sequence[str],
+        limit: int,
+        passed_over: Sequence[UUID] = (),
+    ) -> list[ClaimedJob]:
         """Lease up to `limit` queued jobs of these routes to a live worker, one round trip.
 
-        Two callers never get the same job: rows that another claim holds are skipped. The lease
-        ends with the worker's heartbeat.
+        In fair order (`internal.domain.fairness`), none of the users `passed_over`. Two callers
+        never get the same job: users whom another claim holds are skipped. The lease ends with the
+        worker's heartbeat.
         """
 
-    async def is_waiting(self, routes: Sequence[str]) -> bool:
-        """Whether a queued job is there, be it locked by another claim just now."""
+    async def is_waiting(self, routes: Sequence[str], passed_over: Sequence[UUID] = ()) -> bool:
+        """Whether `claim` would find a job, were no user held by another claim just now."""
 
 
 class Finishes(Protocol):
@@ -92,8 +105,10 @@ class Finishes(Protocol):
 class Workers(Protocol):
     """Which worker processes live."""
 
-    async def register(self, worker_id: str, ttl: timedelta, slots: int) -> None:
-        """Begin; an id is never used twice."""
+    async def register(
+        self, worker_id: str, ttl: timedelta, slots: int, routes: Sequence[str]
+    ) -> None:
+        """Begin; an id is never used twice. Queued jobs of these routes are woken if need be."""
 
     async def beat(
         self, worker_id: str, ttl: timedelta, held: Sequence[UUID] | None = None
@@ -116,6 +131,12 @@ class Upkeep(Protocol):
 
     async def rescue_expired(self, limit: int) -> int:
         """End the attempts of expired workers as lost and move their jobs on at once."""
+
+    async def sleep_flows(self, limit: int) -> int:
+        """Let claims look no more at queues that are empty; how many were found.
+
+        A job that comes meanwhile is never overlooked.
+        """
 
     async def fold_counters(self, limit: int) -> int:
         """Add up what statements noted about counts and waits."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import Sequence
 from datetime import timedelta
 
 from internal.domain.errors import UnavailableError
@@ -25,12 +26,14 @@ class Heart:
         slots: Slots,
         completer: Completer,
         lease_ttl: timedelta,
+        routes: Sequence[str],
     ) -> None:
         self._workers = workers
         self._finishes = finishes
         self._slots = slots
         self._completer = completer
         self._ttl = lease_ttl
+        self._routes = routes
 
     async def begin(self) -> Identity:
         """Take a fresh name.
@@ -39,7 +42,7 @@ class Heart:
             UnavailableError: when the database is away.
         """
         identity = Identity()
-        await self._workers.register(identity.id, self._ttl, self._slots.size)
+        await self._workers.register(identity.id, self._ttl, self._slots.size, self._routes)
         self._slots.current = identity
         return identity
 

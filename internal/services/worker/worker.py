@@ -54,7 +54,9 @@ class Worker:
         self._settings = settings
         self._slots = Slots(settings.slots)
         self._completer = Completer(finishes)
-        heart = Heart(workers, finishes, self._slots, self._completer, settings.lease_ttl)
+        heart = Heart(
+            workers, finishes, self._slots, self._completer, settings.lease_ttl, handlers.routes()
+        )
         executor = Executor(handlers, self._slots, self._completer)
         self._producer = Producer(claims, finishes, heart, self._slots, executor, handlers.routes())
         # A cancel is heard with a heartbeat: within two seconds even when no wake-up comes through.

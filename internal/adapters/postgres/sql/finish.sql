@@ -12,6 +12,7 @@ with ended as (
     -- says the same once more: else the planner may read all leases to join some hundred
     and l.job_id = any(array(select unnest($2::uuid[])))
   returning l.job_id, l.user_id, l.flow_id, l.priority, l.max_attempts, l.cancel_requested_at,
+            l.charge,
             l.worker_id, l.version + 1 as version, l.run_at as was_due,
             i.attempts, i.outcome, i.error, i.result, coalesce(i.progress, l.progress) as progress,
             l.number - (i.outcome is null)::int as number,
@@ -21,7 +22,10 @@ with ended as (
             case when i.outcome is null then l.run_at
                  else now() + make_interval(secs => (i.delay_ms - i.ended_ms) / 1000) end as run_at,
             now() - make_interval(secs => i.started_ms / 1000) as started_at,
-            now() - make_interval(secs => i.ended_ms / 1000) as ended_at
+            now() - make_interval(secs => i.ended_ms / 1000) as ended_at,
+            -- the slot time that counts: a millisecond at least, none if it never started
+            case when i.outcome is not null
+                 then greatest(i.started_ms - i.ended_ms, 1) / 1000 else 0 end as used
 ),
 recorded as (
   insert into attempt (job_id, number, user_id, status, worker_id, error, result, progress,
@@ -56,7 +60,7 @@ queued as (
 ),
 counted as (
   insert into counter_delta (flow_id, user_id, running, scheduled, queued, succeeded, failed,
-                             canceled, waits)
+                             canceled, waits, used, charged)
   select flow_id, user_id, -count(*),
          count(*) filter (where status = 1), count(*) filter (where status = 2),
          count(*) filter (where status = 4), count(*) filter (where status = 5),
@@ -64,7 +68,8 @@ counted as (
          -- buckets of a quarter doubling, in milliseconds (domain/stats.py)
          array_agg(ceil(4 * ln(greatest(
              1, extract(epoch from started_at - was_due)::float8 * 1000)) / ln(2::float8))::smallint)
-           filter (where outcome is not null)
+           filter (where outcome is not null),
+         sum(used), sum(charge)
   from ended
   group by flow_id, user_id
 ),
