@@ -150,7 +150,7 @@ def _upkeep(store: Store) -> Sequence[Duty]:
         upkeep.stager(statements),
         upkeep.lifeline(statements),
         upkeep.folder(statements),
-        upkeep.sleeper(statements),
+        upkeep.tender(statements),
         upkeep.partitioner(statements),
         upkeep.pruner(statements),
         relay_of(store),

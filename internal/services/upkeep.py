@@ -13,7 +13,7 @@ STAGED_AT_ONCE: Final = 1000
 RESCUED_AT_ONCE: Final = 500
 FOLDED_AT_ONCE: Final = 5000
 RELAYED_AT_ONCE: Final = 500
-SLEPT_AT_ONCE: Final = 1000
+TENDED_AT_ONCE: Final = 1000
 AT_ONCE: Final = timedelta(0)
 WHILE_BUSY: Final = timedelta(milliseconds=200)
 
@@ -51,14 +51,14 @@ def folder(upkeep: Upkeep) -> Duty:
     return Duty("folder", run_once, pause=timedelta(seconds=1))
 
 
-def sleeper(upkeep: Upkeep) -> Duty:
-    """Keeps claims from looking at empty queues."""
+def tender(upkeep: Upkeep) -> Duty:
+    """Keeps claims from looking at empty queues, and in the others at what was served."""
 
     async def run_once() -> timedelta | None:
-        found = await upkeep.sleep_flows(SLEPT_AT_ONCE)
-        return AT_ONCE if found == SLEPT_AT_ONCE else None
+        tended = await upkeep.tend_flows(TENDED_AT_ONCE)
+        return AT_ONCE if tended == TENDED_AT_ONCE else None
 
-    return Duty("sleeper", run_once, pause=timedelta(milliseconds=500))
+    return Duty("tender", run_once, pause=timedelta(milliseconds=500))
 
 
 def relay(feed: Relay) -> Duty:

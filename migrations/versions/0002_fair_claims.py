@@ -14,6 +14,8 @@ depends_on = None
 # virtual_time: start-time fair queueing, in seconds of slot time by weight (domain/fairness.py).
 # awake: of a flow, that it may hold queued jobs; of a user, that such a flow may be served by a
 # worker. Claims look at nobody else. drained: the last claim took the user's last queued job.
+# low: no queued job of the flow has a lower rank, so whoever looks for the first one begins there
+# and not among the dead rows of those that were served.
 # turn: jobs served so far, as compared with the user's other queues. cost: the running average of
 # the slot time of a job, in seconds.
 TURNS = """
@@ -24,6 +26,7 @@ create index tenant_in_line on tenant (awake, virtual_time);
 
 alter table flow
   add column awake boolean not null default false,
+  add column low timestamptz not null default '-infinity',
   add column turn float8 not null default 0,
   add column cost float8 not null default 0.01;
 alter table flow set (fillfactor = 50);
@@ -82,32 +85,35 @@ create or replace view job_state as
 
 # Locks are always taken on tenants before their flows, as claims and the folding of costs do.
 WAKING = """
--- Whoever puts a job in line wakes its flow and its user. A flow that is awake is held that way
--- until the commit: KEY SHARE keeps out sleep_flows, which takes FOR UPDATE, and nobody else.
+-- Whoever puts jobs in line wakes their flows and users. A flow that is awake is held that way until
+-- the commit: KEY SHARE keeps out tend_flows, which takes FOR UPDATE, and nobody else.
 create function wake_flows() returns trigger language plpgsql as $$
 declare
   flows int[] := array(select distinct flow_id from arrived);
-  asleep int[];
+  stale int[];
 begin
-  select array_agg(id) filter (where not awake) into asleep
-  from (select id, awake from flow where id = any(flows) order by id for key share) held;
-  if asleep is not null then
+  select array_agg(id) into stale
+  from (select id, awake, low from flow where id = any(flows) order by id for key share) held
+  where not awake
+     or low > (select min(rank) from arrived where flow_id = held.id);
+  if stale is not null then
     perform from tenant
-    where user_id in (select user_id from flow where id = any(asleep))
+    where user_id in (select user_id from flow where id = any(stale))
     order by user_id
     for no key update;
     update tenant
     set awake = true,
         drained = false,
         virtual_time = greatest(virtual_time, virtual_time_in_service())
-    where user_id in (select user_id from flow where id = any(asleep))
+    where user_id in (select user_id from flow where id = any(stale))
       and not awake;
     update flow
     set awake = true,
-        turn = greatest(turn, (select min(o.turn) from flow o
-                               where o.user_id = flow.user_id and o.awake))
-    where id = any(asleep)
-      and not awake;
+        low = least(low, (select min(rank) from arrived where flow_id = flow.id)),
+        turn = case when awake then turn
+                    else greatest(turn, (select min(o.turn) from flow o
+                                         where o.user_id = flow.user_id and o.awake)) end
+    where id = any(stale);
   end if;
   -- Idleness earns no credit, however short. A tenant that a claim holds is being served.
   update tenant
@@ -121,8 +127,6 @@ begin
 end
 $$;
 
--- Where a user who comes back starts: at the smallest virtual time in service; when nobody is
--- served, where the last one ended.
 create function virtual_time_in_service() returns float8 language sql stable as $$
   select coalesce(
     (select virtual_time from tenant where awake and not drained order by virtual_time limit 1),
@@ -135,25 +139,39 @@ create trigger ready_wakes_flows after insert on ready
   for each statement execute function wake_flows();
 
 -- Puts flows without queued jobs to sleep, and users without an awake flow that a live worker
--- serves; wakes users who have one, as after a worker with new handlers came. Whom it puts to sleep
--- is locked first and looked at again by a statement of its own: between the first look and the
--- lock a job may have come.
-create function sleep_flows(most int) returns int language plpgsql as $$
+-- serves; wakes users who have one, as after a worker with new handlers came; tells the other flows
+-- where they begin. Whom it changes is locked first and looked at again by a statement of its own:
+-- between the first look and the lock a job may have come. Returns how many flows it changed.
+create function tend_flows(most int) returns int language plpgsql as $$
 declare
   served text[] := array(
     select distinct route from worker, unnest(routes) as route where expires_at > now());
-  empty int[] := array(
-    select id from flow
+  behind int[] := array(
+    select id
+    from flow f
+    left join lateral (
+      select rank from ready where flow_id = f.id and rank >= f.low order by rank limit 1
+    ) first on true
     where awake
-      and (select true from ready where flow_id = flow.id order by rank, job_id limit 1) is null
-    order by id
-    limit most
-    for update skip locked);
+      and (rank is null or rank > low + interval '1 second')
+    limit most);
   users uuid[];
 begin
-  update flow set awake = false
-  where id = any(empty)
-    and (select true from ready where flow_id = flow.id order by rank, job_id limit 1) is null;
+  behind := array(
+    select id from flow where id = any(behind) order by id for update skip locked);
+  update flow f
+  set awake = r.rank is not null,
+      low = coalesce(r.rank, 'infinity')
+  from unnest(behind) as b(id)
+  left join lateral (
+    select rank
+    from ready
+    where flow_id = b.id
+      and rank >= (select low from flow where id = b.id)
+    order by rank
+    limit 1
+  ) r on true
+  where f.id = b.id;
   users := array(
     select user_id from tenant
     where awake
@@ -178,14 +196,14 @@ begin
       drained = false,
       virtual_time = greatest(virtual_time, virtual_time_in_service())
   where user_id = any(users);
-  return cardinality(empty);
+  return cardinality(behind);
 end
 $$;
 """
 
 BACK = """
 drop trigger ready_wakes_flows on ready;
-drop function wake_flows, sleep_flows, virtual_time_in_service;
+drop function wake_flows, tend_flows, virtual_time_in_service;
 
 alter table worker drop column routes, drop column running, drop column lag_ms;
 alter table counter_delta drop column used, drop column charged;
@@ -205,7 +223,7 @@ create index lease_by_worker on lease (worker_id);
 drop index flow_in_line;
 create index flow_by_route on flow (route);
 alter table flow reset (fillfactor);
-alter table flow drop column awake, drop column turn, drop column cost;
+alter table flow drop column awake, drop column low, drop column turn, drop column cost;
 
 drop index tenant_in_line;
 alter table tenant drop column awake, drop column drained;

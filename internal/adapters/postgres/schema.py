@@ -142,6 +142,7 @@ flow = Table(
     Column("queue", Text, nullable=False),
     Column("route", Text, nullable=False),
     Column("awake", Boolean, nullable=False, server_default=text("false")),
+    Column("low", Moment, nullable=False, server_default=text("'-infinity'")),
     Column("turn", Double, nullable=False, server_default=text("0")),
     Column("cost", Double, nullable=False, server_default=text("0.01")),
     UniqueConstraint("user_id", "queue", "route", name="flow_name"),

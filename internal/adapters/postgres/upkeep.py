@@ -78,9 +78,9 @@ class PostgresUpkeep:
         async with self._database.hot() as connection:
             return int(await connection.fetchval(statement("fold"), limit, FOLD_LOCK) or 0)
 
-    async def sleep_flows(self, limit: int) -> int:
+    async def tend_flows(self, limit: int) -> int:
         async with self._database.hot() as connection:
-            return int(await connection.fetchval("select sleep_flows($1)", limit))
+            return int(await connection.fetchval("select tend_flows($1)", limit))
 
     async def make_partitions(self) -> None:
         query = """

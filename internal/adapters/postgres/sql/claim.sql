@@ -14,24 +14,24 @@ with line as materialized (
         and f.awake
         and f.route = any($2::text[])
         -- a value, not another `exists`: as a join the planner may read all of ready
-        and (select true from ready where flow_id = f.id order by rank, job_id limit 1))
+        and (select true from ready where flow_id = f.id and rank >= f.low limit 1))
   order by virtual_time
   limit least($3::int, 32)
   for no key update skip locked
 ),
 flows as materialized (
-  select line.*, f.id, f.turn, f.cost,
+  select line.*, f.id, f.low, f.turn, f.cost,
          count(*) over own as flows,
          max(f.turn) over own as last_turn,
          avg(f.cost) over own / line.weight as pace -- virtual time that a job of the user takes
   from line
   cross join lateral (
-    select id, turn, cost
+    select id, low, turn, cost
     from flow
     where user_id = line.user_id
       and awake
       and route = any($2::text[])
-      and (select true from ready where flow_id = flow.id order by rank, job_id limit 1)
+      and (select true from ready where flow_id = flow.id and rank >= flow.low limit 1)
     order by turn
     limit 32
   ) f
@@ -45,7 +45,8 @@ all_users as (
 -- a claim reads $3 rows of every flow. A quarter more makes up for those who have too few; where
 -- that is not enough the next claim finds the rest.
 rooms as materialized (
-  select f.*, least(u.most, f.last_turn - f.turn + ceil(1.25 * u.most / f.flows))::int + 1 as room
+  select f.*,
+         least(u.most, f.last_turn - f.turn + ceil(1.25 * u.most / f.flows))::int + 1 as room
   from flows f
   cross join all_users a
   cross join lateral (
@@ -53,22 +54,30 @@ rooms as materialized (
   ) u
 ),
 first as materialized (
-  select f.id as flow_id, f.weight, f.cost, r.place,
-         f.virtual_time + coalesce(sum(f.cost / f.weight) over before, 0) as tag
+  select f.user_id, f.id as flow_id, f.weight, f.cost, r.place,
+         f.virtual_time + coalesce(sum(f.cost / f.weight) over before, 0) as tag,
+         -- rows of the user in all, if all there are
+         case when bool_and(r.last) over own then count(*) over own end as all_offered
   from rooms f
   cross join lateral (
-    select ctid as place, row_number() over (order by rank, job_id) as number
-    from ready
-    where flow_id = f.id
-    order by rank, job_id
-    limit f.room
+    select ctid as place, row_number() over (order by rank, job_id) as number,
+           count(*) over () < f.room as last
+    from (
+      select ctid, rank, job_id
+      from ready
+      where flow_id = f.id
+        and rank >= f.low
+      order by rank, job_id
+      limit f.room
+    ) head
   ) r
-  window before as (
-    partition by f.user_id order by f.turn + r.number, f.id
-    rows between unbounded preceding and 1 preceding)
+  window own as (partition by f.user_id),
+         before as (
+           partition by f.user_id order by f.turn + r.number, f.id
+           rows between unbounded preceding and 1 preceding)
 ),
 chosen as materialized (
-  select place, tag, cost, weight from first order by tag, place limit $3
+  select * from first order by tag, place limit $3
 ),
 taken as (
   -- ctid = any(array(...)), not a join: for a join the planner may hash the whole table.
@@ -78,7 +87,11 @@ taken as (
   returning ready.*, ready.ctid as place
 ),
 served as materialized (
-  select t.*, c.tag, c.cost, c.weight from taken t join chosen c using (place)
+  -- A full join is hashed; a plain one may compare each with each where estimates are old.
+  select t.*, c.tag, c.cost, c.weight, c.all_offered
+  from taken t
+  full join chosen c using (place)
+  where coalesce(t.version, 0) > 0
 ),
 leased as (
   insert into lease (job_id, user_id, flow_id, priority, attempts, number, max_attempts,
@@ -92,17 +105,10 @@ leased as (
 charged as (
   update tenant
   set virtual_time = tenant.virtual_time + s.cost / tenant.weight,
-      drained = s.jobs = s.offered and s.offered < s.room
+      drained = s.drained
   from (
-    select user_id, sum(cost) as cost, sum(jobs) as jobs, sum(offered) as offered,
-           sum(room) as room
-    from (
-      select user_id, flow_id, sum(cost) as cost, count(*) as jobs
-      from served
-      group by user_id, flow_id
-    ) by_flow
-    join (select id as flow_id, room from rooms) r using (flow_id)
-    join (select flow_id, count(*) as offered from first group by flow_id) o using (flow_id)
+    select user_id, sum(cost) as cost, coalesce(count(*) = max(all_offered), false) as drained
+    from served
     group by user_id
   ) s
   where tenant.user_id = s.user_id
@@ -127,5 +133,8 @@ select j.id, j.user_id, s.version + 1 as token, j.type, j.payload, s.number + 1 
        s.attempts, s.max_attempts, j.backoff_strategy, j.backoff_base_ms, j.backoff_max_ms,
        j.backoff_jitter, j.timeout_ms, s.tag, s.weight
 from served s
-join job j on j.id = s.job_id
+cross join lateral (
+  -- the limit keeps it a look-up for each job
+  select * from job where id = s.job_id limit 1
+) j
 order by s.tag

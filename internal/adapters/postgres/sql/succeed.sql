@@ -1,20 +1,28 @@
 -- End attempts that succeeded and whose tokens still hold; the others change nothing. What finish.sql
 -- does for every outcome, at two thirds of its cost. A column of values each; times are milliseconds
 -- before now.
-with ended as (
-  delete from lease l
-  using unnest($1::uuid[], $2::bigint[], $3::float8[], $4::float8[], $5::text[], $6::real[])
+with input as materialized (
+  select *
+  from unnest($1::uuid[], $2::bigint[], $3::float8[], $4::float8[], $5::text[], $6::real[])
     as i(job_id, token, started_ms, ended_ms, result, progress)
-  where l.job_id = i.job_id
-    and l.token = i.token
-    -- says the same once more: else the planner may read all leases to join some hundred
-    and l.job_id = any(array(select unnest($1::uuid[])))
-  returning l.job_id, l.user_id, l.flow_id, l.priority, l.attempts, l.number, l.max_attempts,
-            l.version + 1 as version, l.run_at, l.cancel_requested_at, l.worker_id, l.charge,
-            i.result, coalesce(i.progress, l.progress) as progress,
-            i.started_ms - i.ended_ms as ran_ms,
-            now() - i.started_ms * interval '1 ms' as started_at,
-            now() - i.ended_ms * interval '1 ms' as ended_at
+),
+gone as (
+  -- Not a join with the input: where estimates are old it may compare each with each.
+  delete from lease
+  where job_id = any($1::uuid[])
+    and ((job_id, token) in (select job_id, token from input)) is true
+  returning *
+),
+ended as materialized (
+  select g.job_id, g.user_id, g.flow_id, g.priority, g.attempts, g.number, g.max_attempts,
+         g.version + 1 as version, g.run_at, g.cancel_requested_at, g.worker_id, g.charge,
+         i.result, coalesce(i.progress, g.progress) as progress,
+         i.started_ms - i.ended_ms as ran_ms,
+         now() - i.started_ms * interval '1 ms' as started_at,
+         now() - i.ended_ms * interval '1 ms' as ended_at
+  from gone g
+  full join input i using (job_id) -- hashed, for the same reason
+  where coalesce(g.version, 0) > 0
 ),
 recorded as (
   insert into attempt (job_id, number, user_id, status, worker_id, result, progress,

@@ -8,4 +8,5 @@ select exists (
       where f.user_id = tenant.user_id
         and f.awake
         and f.route = any($1::text[])
-        and (select true from ready where flow_id = f.id order by rank, job_id limit 1)))
+        -- a value, not another `exists`: as a join the planner may read all of ready
+        and (select true from ready where flow_id = f.id and rank >= f.low limit 1)))
