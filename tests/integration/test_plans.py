@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy.dialects.postgresql import asyncpg
 
 from internal.adapters.postgres.database import Hot
+from internal.adapters.postgres.invariants import HIGHEST, LOWEST, SLICE
 from internal.adapters.postgres.listing import page_ids
 from internal.adapters.postgres.statements import statement
 from internal.domain.jobs import Status
@@ -83,6 +84,9 @@ async def _statements(connection: Hot) -> Statements:
         "retry": (statement("retry"), (user_id, over, AGING)),
         "delete": (statement("delete"), (user_id, over)),
         "oldest": (statement("oldest"), (user_id,)),
+        "inspect places": (statement("inspect_places"), (SLICE, LOWEST, LOWEST, False)),
+        "inspect jobs": (statement("inspect_jobs"), (SLICE, HIGHEST)),
+        "inspect keys": (statement("inspect_keys"), (SLICE, LOWEST, "")),
     }
 
 
