@@ -85,8 +85,8 @@ create or replace view job_state as
 
 # Locks are always taken on tenants before their flows, as claims and the folding of costs do.
 WAKING = """
--- Whoever puts jobs in line wakes their flows and users. A flow that is awake is held that way until
--- the commit: KEY SHARE keeps out tend_flows, which takes FOR UPDATE, and nobody else.
+-- Whoever puts jobs in line wakes their flows and users. A flow that is awake is held that way
+-- until the commit: KEY SHARE keeps out tend_flows, which takes FOR UPDATE, and nobody else.
 create function wake_flows() returns trigger language plpgsql as $$
 declare
   flows int[] := array(select distinct flow_id from arrived);
