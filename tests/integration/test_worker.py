@@ -263,8 +263,10 @@ async def test_a_claim_whose_answer_is_lost_is_claimed_again_under_a_new_name(
     kept = store.work.claim
     failed: list[int] = []
 
-    async def claim(*asked: Any) -> list[ClaimedJob]:
-        jobs = await kept(*asked)
+    async def claim(
+        worker_id: str, routes: Any, limit: int, passed_over: Any = ()
+    ) -> list[ClaimedJob]:
+        jobs = await kept(worker_id, routes, limit, passed_over)
         if jobs and not failed:
             failed.append(len(jobs))
             raise ConnectionResetError("the answer never arrived")
@@ -342,11 +344,13 @@ async def test_a_job_that_ended_while_the_database_was_away_is_not_run_again(
     actor, names = await store.a_user(), set()
     claim, finish, beat = store.work.claim, store.work.finish, store.work.beat
 
-    async def claim_unless_away(worker_id: str, *asked: Any) -> list[ClaimedJob]:
+    async def claim_unless_away(
+        worker_id: str, routes: Any, limit: int, passed_over: Any = ()
+    ) -> list[ClaimedJob]:
         names.add(worker_id)
         if away:
             raise UnavailableError
-        return await claim(worker_id, *asked)
+        return await claim(worker_id, routes, limit, passed_over)
 
     async def finish_unless_away(ends: Any) -> set[UUID]:
         if away:
