@@ -149,9 +149,7 @@ class Process:
         self.completer = Completer(self.ends)
         self.lag = Lag(self.slots, ttl)
         routes = ("default",)
-        self.heart = Heart(
-            self.names, self.ends, self.slots, self.completer, self.lag, ttl, routes
-        )
+        self.heart = Heart(self.names, self.ends, self.slots, self.completer, self.lag, ttl, routes)
         self.executor = Executor(Handlers(handlers), self.slots, self.completer)
         self.producer = Producer(
             self.queue, self.heart, self.slots, self.executor, self.completer, routes

@@ -159,6 +159,12 @@ class Upkeep(Protocol):
     async def rescue_expired(self, limit: int) -> int:
         """End the attempts of expired workers as lost and move their jobs on at once."""
 
+    async def sleep_flows(self, limit: int) -> int:
+        """Let claims look no more at queues that are empty; how many were found.
+
+        A job that comes meanwhile is never overlooked.
+        """
+
     async def fold_counters(self, limit: int) -> int:
         """Add up what statements noted about counts and waits."""
 
