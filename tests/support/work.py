@@ -128,7 +128,8 @@ class Queue:
         if self.locked:
             return []
         wanted = [job for job in self.waiting if job.user_id not in passed_over][:limit]
-        self.waiting = [job for job in self.waiting if job not in wanted]
+        gone = {job.id for job in wanted}
+        self.waiting = [job for job in self.waiting if job.id not in gone]
         return wanted
 
     async def is_waiting(self, routes: Sequence[str], passed_over: Sequence[UUID] = ()) -> bool:
