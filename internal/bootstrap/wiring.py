@@ -146,6 +146,7 @@ def worker_of(store: Store, handlers: Handlers) -> Worker:
         handlers=handlers,
         settings=WorkerSettings(
             slots=settings.worker_concurrency,
+            reserve=settings.worker_reserve,
             lease_ttl=settings.lease_ttl,
             shutdown_grace=settings.shutdown_grace,
         ),

@@ -119,7 +119,7 @@ def _lost(row: Row) -> Finish:
         lease=Lease(row["job_id"], row["token"]),
         outcome=Outcome.LOST,
         settlement=settlement,
-        started_ago=timedelta(milliseconds=row["started_ms"]),
-        ended_ago=timedelta(0),
+        started_ago=row["started_ms"],
+        ended_ago=0.0,
         error=f"lost: the worker {row['worker_id']} stopped answering",
     )

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any, Final
 from uuid import UUID
 
-from internal.adapters.postgres.codes import OUTCOME_CODE, STATUS_CODE, backoff_of
+from internal.adapters.postgres.codes import OUTCOME_CODE, STATUS_CODE
 from internal.adapters.postgres.database import Database, Hot, Row
 from internal.adapters.postgres.statements import statement
 from internal.domain.jobs import Outcome, Status
@@ -38,7 +38,7 @@ class PostgresWork:
             rows = await connection.fetch(statement("claim"), *values, timeout=CLAIM_TIMEOUT_S)
         if rows:
             self._wakeups.send(Topic.OUTBOX)
-        return [_claimed(row) for row in rows]
+        return [ClaimedJob(*row) for row in rows]
 
     async def is_waiting(self, routes: Sequence[str], passed_over: Sequence[UUID] = ()) -> bool:
         async with self._database.hot() as connection:
@@ -85,10 +85,17 @@ class PostgresWork:
             await connection.execute(query, worker_id, slots, list(routes), ttl)
 
     async def beat(
-        self, worker_id: str, ttl: timedelta, held: Sequence[UUID] | None = None
+        self,
+        worker_id: str,
+        ttl: timedelta,
+        held: Sequence[UUID] | None = None,
+        *,
+        running: int = 0,
+        lag_ms: int = 0,
     ) -> Beat:
         async with self._database.hot() as connection:
-            (row,) = await connection.fetch(statement("beat"), worker_id, ttl)
+            values = (worker_id, ttl, running, lag_ms)
+            (row,) = await connection.fetch(statement("beat"), *values)
             if held is not None:
                 await self._hand_back_unheld(connection, worker_id, held)
         return Beat(alive=row["alive"], canceled=frozenset(row["canceled"]))
@@ -120,8 +127,8 @@ async def _succeed(connection: Hot, ends: Sequence[Finish]) -> list[Row]:
         statement("succeed"),
         [end.lease.job_id for end in ends],
         [end.lease.token for end in ends],
-        [end.started_ago / MS for end in ends],
-        [end.ended_ago / MS for end in ends],
+        [end.started_ago for end in ends],
+        [end.ended_ago for end in ends],
         [end.result for end in ends],
         [end.progress for end in ends],
     )
@@ -148,8 +155,8 @@ def finished(end: Finish) -> tuple[Any, ...]:
         STATUS_CODE[end.settlement.status],
         end.settlement.attempts,
         end.settlement.delay / MS,
-        end.started_ago / MS,
-        end.ended_ago / MS,
+        end.started_ago,
+        end.ended_ago,
         end.error,
         end.result,
         end.progress,
@@ -161,20 +168,3 @@ def topics_of(recorded: Sequence[Row]) -> set[Topic]:
     codes = {row["status"] for row in recorded}
     waiting = {Status.QUEUED: Topic.READY, Status.SCHEDULED: Topic.SCHEDULED}
     return {topic for status, topic in waiting.items() if STATUS_CODE[status] in codes}
-
-
-def _claimed(row: Row) -> ClaimedJob:
-    return ClaimedJob(
-        id=row["id"],
-        user_id=row["user_id"],
-        token=row["token"],
-        type=row["type"],
-        payload=row["payload"],
-        number=row["number"],
-        attempts=row["attempts"],
-        max_attempts=row["max_attempts"],
-        backoff=backoff_of(row),
-        timeout_ms=row["timeout_ms"],
-        tag=row["tag"],
-        weight=row["weight"],
-    )

@@ -10,14 +10,21 @@ from uuid import UUID
 import msgspec
 
 from internal.domain.jobs import Outcome, Settlement
-from internal.domain.retry import Backoff
+from internal.domain.retry import Backoff, Strategy
 
 
-class ClaimedJob(msgspec.Struct, frozen=True):
+class Lease(msgspec.Struct, frozen=True, gc=False):
+    """The right to finish an attempt, for as long as its token is the newest."""
+
+    job_id: UUID
+    token: int
+
+
+class ClaimedJob(msgspec.Struct, frozen=True, gc=False):
     """A leased job: all that running it needs. `token` fences every later write about it.
 
     `tag` is its start in virtual time: the lower, the sooner its turn, also between claims.
-    `weight` is its user's.
+    `weight` is its user's. The fields stand in the order of the claim's columns: a row makes one.
     """
 
     id: UUID
@@ -28,27 +35,38 @@ class ClaimedJob(msgspec.Struct, frozen=True):
     number: int
     attempts: int
     max_attempts: int
-    backoff: Backoff
+    backoff_strategy: Strategy
+    backoff_base_ms: int
+    backoff_max_ms: int
+    backoff_jitter: float
     timeout_ms: int
     tag: float
     weight: float
 
+    @property
+    def lease(self) -> Lease:
+        """The right to end it."""
+        return Lease(self.id, self.token)
 
-class Lease(msgspec.Struct, frozen=True):
-    """The right to finish an attempt, for as long as its token is the newest."""
-
-    job_id: UUID
-    token: int
+    @property
+    def backoff(self) -> Backoff:
+        """The delays after failures."""
+        return Backoff(
+            Strategy(self.backoff_strategy),
+            self.backoff_base_ms,
+            self.backoff_max_ms,
+            self.backoff_jitter,
+        )
 
 
 class Finish(msgspec.Struct, frozen=True):
-    """The end of an attempt. Times are durations before the call, as clocks differ."""
+    """The end of an attempt. Times are milliseconds before the call, as clocks differ."""
 
     lease: Lease
     outcome: Outcome
     settlement: Settlement
-    started_ago: timedelta
-    ended_ago: timedelta
+    started_ago: float
+    ended_ago: float
     result: str | None = None
     error: str | None = None
     progress: float | None = None
@@ -111,9 +129,18 @@ class Workers(Protocol):
         """Begin; an id is never used twice. Queued jobs of these routes are woken if need be."""
 
     async def beat(
-        self, worker_id: str, ttl: timedelta, held: Sequence[UUID] | None = None
+        self,
+        worker_id: str,
+        ttl: timedelta,
+        held: Sequence[UUID] | None = None,
+        *,
+        running: int = 0,
+        lag_ms: int = 0,
     ) -> Beat:
         """Renew all leases of this id at once; an expired id stays expired.
+
+        `running` and `lag_ms` are shown to operators: the jobs running now, and the longest that a
+        handler has held up the process since the last beat.
 
         With `held`, for an id that claims no more, leases of jobs not among them are handed back:
         they came from a claim whose answer was lost.
