@@ -24,7 +24,8 @@ class Server:
     """Databases that are made as copies: each run has tables that nobody has used."""
 
     def __init__(self, dsn: str) -> None:
-        self._dsn = dsn
+        self._any = urlsplit(dsn)
+        self._dsn = self._of("postgres")
 
     def version(self) -> str:
         """PostgreSQL's own, such as 18.1."""
@@ -50,7 +51,7 @@ class Server:
         sql.execute(self._dsn, f"drop database if exists {name} with (force)")
 
     def _of(self, database: str) -> str:
-        return urlunsplit(urlsplit(self._dsn)._replace(path=f"/{database}"))
+        return urlunsplit(self._any._replace(path=f"/{database}"))
 
 
 @contextmanager

@@ -30,6 +30,10 @@ class Installed:
         self._command = command
         self._environment = environment
 
+    def install_tables(self, dsn: str) -> None:
+        """Make what it needs in a database."""
+        self.tell("install", dsn)
+
     def tell(self, command: str, dsn: str, **options: Any) -> dict[str, Any]:
         """Run one command of its driver: see `drivers/driver.py`."""
         words = (*self._command, command, dsn, json.dumps(options), str(LIMIT_S))
