@@ -13,6 +13,7 @@ from benchmarks.errors import BenchError
 from benchmarks.places import LOGS, ROOT
 
 STOP_S: Final = 20.0
+LIMIT_S: Final = 300
 
 Command = Sequence[str | Path]
 
@@ -54,19 +55,20 @@ def end(process: subprocess.Popen[bytes]) -> None:
         process.stdin.close()
 
 
-def answer(
-    name: str, command: Command, environment: Mapping[str, str], *, text: str = ""
-) -> dict[str, Any]:
+def answer(name: str, command: Command, environment: Mapping[str, str]) -> dict[str, Any]:
     """Run a process to its end and read the JSON line it closes with.
 
     Raises:
-        BenchError: with the last line of its log.
+        BenchError: with the last line of its log, also when it does not end.
     """
     with (
         (LOGS / f"{name}.out").open("w+b") as output,
         running(name, command, environment, output=output) as process,
     ):
-        process.communicate(text.encode())
+        try:
+            process.wait(LIMIT_S)
+        except subprocess.TimeoutExpired as error:
+            raise BenchError(f"{name} did not end within {LIMIT_S} s") from error
         output.seek(0)
         lines = output.read().decode().splitlines()
     if process.returncode != 0 or not lines:

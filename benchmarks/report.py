@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Final
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
 
 import msgspec
 
 from benchmarks.peers.catalogue import PEERS
 from benchmarks.results import OURS, Reading, Results
+from benchmarks.server import OPTIONS
 
 TITLES: Final = {
     OURS: "Windlass",
     "hello": "a route that does nothing",
+    "postgresql": "PostgreSQL",
+    "python": "Python",
+    "node": "Node",
     **{peer.name: peer.title for peer in PEERS},
 }
 HEAD: Final = (
@@ -32,15 +36,19 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
 
     def check(self, results: Results, ours: Reading) -> tuple[str, str] | None:
         """The ratio, and the bound with a mark; None when the other was not measured."""
-        bound = f"≥ {self.least:g}" if self.least is not None else f"≤ {self.most:g}"
         if not self.times:
-            return "", f"{bound} {self._mark(ours.median)}"
+            return "", f"{self._bound()} {self._mark(ours.median)}"
         other = _other(results, ours.measure, self.times, highest=self.least is not None)
         if other is None:
             return None
         ratio = ours.median / other.median
-        name = TITLES.get(other.system, "") if other.measure == ours.measure else "the other"
-        return f"{ratio:.2f} × {name}", f"{bound} × {self._mark(ratio)}"
+        name = TITLES[other.system] if other.measure == ours.measure else ""
+        return f"{ratio:.2f} × {name}".strip(), f"{self._bound()} × {self._mark(ratio)}"
+
+    def _bound(self) -> str:
+        if self.least is not None and self.most is not None:
+            return f"{self.least:g} to {self.most:g}"
+        return f"≥ {self.least:g}" if self.least is not None else f"≤ {self.most:g}"
 
     def _mark(self, value: float) -> str:
         low, high = self.least, self.most
@@ -141,7 +149,7 @@ LINES: Final = (
         measure="weights",
         title="users of weight 3 and 1: jobs served to the one for each of the other",
         unit="",
-        wanted=(Wanted(least=2.85), Wanted(most=3.15)),
+        wanted=(Wanted(least=2.85, most=3.15),),
     ),
     Line(
         measure="steady_held",
@@ -176,7 +184,7 @@ LINES: Final = (
 def report(results: Results) -> str:
     """The table with what explains it, in Markdown."""
     rows = [row for line in LINES if (row := _row(results, line))]
-    return "\n".join([HEAD, *rows, "", *_notes(results), ""])
+    return "\n".join([HEAD, *rows, "", *_notes(results)])
 
 
 def shown(value: float, unit: str) -> str:
@@ -221,15 +229,28 @@ def _other(results: Results, measure: str, name: str, *, highest: bool) -> Readi
 
 def _notes(results: Results) -> Iterator[str]:
     form = "full" if results.full else "quick"
-    sizes, machine = results.sizes, results.machine
+    runs, machine = results.sizes.rounds, results.machine
+    how = f"medians of {runs} runs by turns" if runs > 1 else "one run of each"
     yield (
-        f"Taken on {results.taken_at:%Y-%m-%d} in the {form} form, medians of {sizes.rounds} runs"
-        f" by turns, on {machine['cores']} cores and {machine['memory']} ({machine['system']})."
+        f"Taken on {results.taken_at:%Y-%m-%d} in the {form} form, {how}, on {machine['cores']}"
+        f" cores and {machine['memory']} ({machine['system']}).\n"
     )
-    versions = {TITLES.get(name, name): each for name, each in results.versions.items()}
-    named = {"python": "Python", "node": "Node", "postgresql": "PostgreSQL"}
-    yield f"{', '.join(f'{named.get(name, name)} {each}' for name, each in versions.items())}."
+    versions = (f"{TITLES[name]} {each}" for name, each in results.versions.items())
+    yield f"Versions: {', '.join(versions)}.\n"
+    yield f"Settings: {'; '.join(_settings(results))}.\n"
     for name, reason in results.left_out.items():
-        yield f"Left out: {TITLES[name]}: {reason}."
+        yield f"Left out: {TITLES[name]}: {reason}.\n"
     for name, reason in results.failed.items():
-        yield f"Not measured: {name}: {reason}."
+        yield f"Not measured: {name}: {reason}.\n"
+
+
+def _settings(results: Results) -> Iterator[str]:
+    """Those that differ from what each comes with."""
+    yield f"PostgreSQL {_told(OPTIONS)}"
+    for peer in PEERS:
+        if peer.name in results.versions:
+            yield f"{peer.title} {_told(peer.drain)}, for the latency {_told(peer.latency)}"
+
+
+def _told(settings: Mapping[str, Any]) -> str:
+    return " ".join(f"`{name}={value}`" for name, value in settings.items())

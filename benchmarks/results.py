@@ -36,7 +36,7 @@ class Sizes(msgspec.Struct, frozen=True, kw_only=True):
 
 
 QUICK: Final = Sizes(
-    rounds=2,
+    rounds=1,
     drained=50_000,
     drained_by_two=100_000,
     waiting_few=20_000,
@@ -45,7 +45,7 @@ QUICK: Final = Sizes(
     window_s=3,
     calling_s=2,
     bulk=20_000,
-    started=50,
+    started=40,
     behind_few=1_000,
     behind_many=50_000,
     behind_samples=100,
@@ -65,7 +65,7 @@ FULL: Final = Sizes(
     window_s=12,
     calling_s=5,
     bulk=50_000,
-    started=200,
+    started=100,
     behind_few=1_000,
     behind_many=1_000_000,
     behind_samples=300,

@@ -17,7 +17,7 @@ from benchmarks.ours.feeder import Feed
 from benchmarks.results import OURS
 from internal.domain.submission import Submission
 
-WARM_UP: Final = 20
+WARM_UP: Final = 10
 # Long enough for a worker to be idle again, and odd enough not to fall in step with a poll.
 PAUSE_S: Final = 0.037
 SETTLE_S: Final = 1.5

@@ -71,9 +71,8 @@ def _send(
     bench: Bench, server: Address, method: str, path: str, callers: int, **more: str
 ) -> Answers:
     load = Load(server.port, method, path, callers, bench.sizes.calling_s, **more)
-    command = (sys.executable, "-m", "benchmarks.ours.load")
-    text = msgspec.json.encode(load).decode()
-    said = answer("load", command, bench.commands.environment(""), text=text)
+    command = (sys.executable, "-m", "benchmarks.ours.load", msgspec.json.encode(load).decode())
+    said = answer("load", command, bench.commands.environment(""))
     return msgspec.convert(said, Answers)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from datetime import timedelta
 from os import environ
 from typing import Final
 
@@ -11,6 +12,7 @@ import msgspec
 import uvloop
 
 from benchmarks.ours.store import jobs_in, opened
+from internal.bootstrap.process import follow_parent
 from internal.domain.accounts import Actor
 from internal.domain.jobs import Status
 from internal.domain.submission import Submission
@@ -60,5 +62,6 @@ async def _main(feed: Feed) -> None:
 
 
 if __name__ == "__main__":
+    follow_parent(timedelta(0))
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_main(msgspec.json.decode(sys.argv[1], type=Feed)))

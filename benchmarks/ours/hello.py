@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+from datetime import timedelta
 
 import msgspec
 import uvloop
 from litestar import Litestar, get
 
 from internal.bootstrap.listening import listening_socket
+from internal.bootstrap.process import follow_parent
 from internal.bootstrap.web_server import serve_app
 
 
@@ -34,5 +36,6 @@ async def _main() -> None:
 
 
 if __name__ == "__main__":
+    follow_parent(timedelta(0))
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_main())

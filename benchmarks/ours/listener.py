@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from datetime import timedelta
 
 import msgspec
 import websockets
+
+from internal.bootstrap.process import follow_parent
 
 
 class Listen(msgspec.Struct, frozen=True):
@@ -25,4 +28,5 @@ async def _main(listen: Listen) -> None:
 
 
 if __name__ == "__main__":
+    follow_parent(timedelta(0))
     asyncio.run(_main(msgspec.json.decode(sys.argv[1], type=Listen)))

@@ -10,10 +10,13 @@ import asyncio
 import sys
 import time
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any, Final
 
 import msgspec
 import uvloop
+
+from internal.bootstrap.process import follow_parent
 
 WARM_UP_S: Final = 1.0
 _LENGTH: Final = b"content-length: "
@@ -118,6 +121,7 @@ async def send(load: Load) -> Answers:
 
 
 if __name__ == "__main__":
+    follow_parent(timedelta(0))
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        wanted = msgspec.json.decode(sys.stdin.buffer.read(), type=Load)
+        wanted = msgspec.json.decode(sys.argv[1], type=Load)
         print(msgspec.json.encode(runner.run(send(wanted))).decode(), flush=True)

@@ -17,8 +17,6 @@ from benchmarks.places import PEERS, ROOT
 from benchmarks.processes import Command, answer, last_words, running
 
 DRIVERS: Final = Path(__file__).parent / "drivers"
-# A driver that hangs ends itself.
-LIMIT_S: Final = 900
 _NEWEST_MINOR: Final = 20
 
 
@@ -36,7 +34,7 @@ class Installed:
 
     def tell(self, command: str, dsn: str, **options: Any) -> dict[str, Any]:
         """Run one command of its driver: see `drivers/driver.py`."""
-        words = (*self._command, command, dsn, json.dumps(options), str(LIMIT_S))
+        words = (*self._command, command, dsn, json.dumps(options))
         return answer(self.peer.name, words, self._environment)
 
 

@@ -5,7 +5,7 @@ import { createRequire } from 'node:module';
 export const require = createRequire(`${process.env.BENCH_MODULES}/`);
 
 const NOTHING = { n: 1 };
-const WARM_UP = 20;
+const WARM_UP = 10;
 const SETTLE_MS = 1500;
 const POLL_MS = 5;
 
@@ -84,10 +84,10 @@ const COMMANDS = {
   latency,
 };
 
-/** Run `COMMAND DSN OPTIONS SECONDS`; the process ends itself after so many seconds. */
+/** Run `COMMAND DSN OPTIONS`, and end with the standard input, however whoever holds it dies. */
 export async function main(make) {
-  const [command, dsn, options, limit] = process.argv.slice(2);
-  setTimeout(() => process.exit(1), 1000 * limit);
+  const [command, dsn, options] = process.argv.slice(2);
+  process.stdin.on('end', () => process.exit(1)).resume();
   const answer = (await COMMANDS[command](make(dsn), JSON.parse(options))) ?? {};
   process.stdout.write(`${JSON.stringify(answer)}\n`, () => process.exit(0));
 }

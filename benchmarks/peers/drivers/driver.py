@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Sequence
 from typing import Any, Final, Protocol
@@ -24,7 +24,7 @@ NOTHING: Final[Payload] = {"n": 1}
 POLL_S: Final = 0.005
 # A worker that has just started is left alone until it idles.
 SETTLE_S: Final = 1.5
-WARM_UP: Final = 20
+WARM_UP: Final = 10
 
 
 class Driver(Protocol):
@@ -155,10 +155,15 @@ async def _answer(driver: Driver, command: str, options: Payload) -> Payload:
     return {}
 
 
+def _follow_parent() -> None:
+    sys.stdin.read()
+    os._exit(1)
+
+
 def main(make: Callable[[str], Driver]) -> None:
-    """Run `COMMAND DSN OPTIONS SECONDS`; the process ends itself after so many seconds."""
-    command, dsn, options, limit_s = sys.argv[1:]
-    signal.alarm(int(limit_s))
+    """Run `COMMAND DSN OPTIONS`, and end with the standard input, however whoever holds it dies."""
+    command, dsn, options = sys.argv[1:]
+    threading.Thread(target=_follow_parent, daemon=True).start()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         answer = runner.run(_answer(make(dsn), command, json.loads(options)))
         print(json.dumps(answer), flush=True)
