@@ -16,7 +16,7 @@ from internal.adapters.postgres.statements import statement
 from internal.domain.jobs import Status
 from internal.domain.listing import JobFilter, Page
 from internal.services.upkeep import STAGED_AT_ONCE
-from tests.support.plans import LOAD, whole_reads
+from tests.support.plans import LOAD, faults
 from tests.support.postgres import on_every_postgres
 from tests.support.store import AGING, ROUTES, TTL, open_store
 
@@ -25,24 +25,26 @@ Statements = dict[str, tuple[str, tuple[Any, ...]]]
 
 @on_every_postgres
 @pytest.mark.parametrize("mode", ["force_custom_plan", "force_generic_plan"])
-async def test_no_hot_statement_reads_a_table_from_end_to_end(database_url: str, mode: str) -> None:
+async def test_no_hot_statement_reads_more_than_it_needs(database_url: str, mode: str) -> None:
     async with open_store(database_url, size=1) as store, store.database.hot() as connection:
+        await connection.execute("vacuum analyze")  # from now on statistics say: no rows
         await connection.execute(LOAD)
         await connection.execute(f"set plan_cache_mode = {mode}")
         statements = await _statements(connection)
-        unknown = await _whole_reads(connection, statements)
+        outdated = await _faults(connection, statements)
         await connection.execute("analyze")
-        known = await _whole_reads(connection, statements)
+        known = await _faults(connection, statements)
 
-    assert (unknown, known) == ({}, {})
+    assert (outdated, known) == ({}, {})
 
 
-async def _whole_reads(connection: Hot, statements: Statements) -> dict[str, dict[str, int]]:
-    reads = {
-        name: await whole_reads(connection, query, *values)
+async def _faults(connection: Hot, statements: Statements) -> dict[str, dict[str, int]]:
+    found = {
+        name: await faults(connection, query, *values)
         for name, (query, values) in statements.items()
     }
-    return {name: tables for name, tables in reads.items() if tables}
+    found["inspect places"].pop("lease", 0)  # in the order of users: it is sorted each time
+    return {name: each for name, each in found.items() if each}
 
 
 async def _statements(connection: Hot) -> Statements:
