@@ -20,7 +20,7 @@ from internal.adapters.http.asgi import App
 from internal.adapters.http.auth import acting, admit_anyone, admit_users
 from internal.adapters.http.dashboard import Dashboard, Site
 from internal.adapters.http.errors import answer_error
-from internal.adapters.http.frame import Frame
+from internal.adapters.http.frame import Frame, RequestLog
 from internal.adapters.http.jobs import JobRoutes
 from internal.adapters.http.live import LiveRoutes
 from internal.adapters.http.metrics import RequestMetrics
@@ -44,6 +44,7 @@ class Parts(msgspec.Struct, frozen=True):
     refresh_ttl: timedelta
     check_ready: Readiness
     registry: CollectorRegistry
+    request_log: RequestLog
     dashboard: Dashboard
 
 
@@ -71,7 +72,7 @@ def build_app(parts: Parts, more_handlers: Sequence[ControllerRouterHandler] = (
         request_max_body_size=MAX_BODY_BYTES,
     )
     site = Site(cast(App, api), parts.dashboard, frozenset(route.path for route in api.routes))
-    return Frame(site, parts.version, RequestMetrics(parts.registry))
+    return Frame(site, parts.version, RequestMetrics(parts.registry), parts.request_log)
 
 
 def _document(described: Sequence[ControllerRouterHandler], version: str) -> HTTPRouteHandler:
