@@ -9,7 +9,6 @@ from typing import cast
 
 import msgspec
 from litestar import Litestar, MediaType, Response, get
-from litestar.di import Provide
 from litestar.handlers import HTTPRouteHandler
 from litestar.types import ControllerRouterHandler
 from prometheus_client import CollectorRegistry
@@ -17,7 +16,7 @@ from prometheus_client import CollectorRegistry
 from internal.adapters.http.accounts import AccountRoutes
 from internal.adapters.http.admin import AdminRoutes
 from internal.adapters.http.asgi import App
-from internal.adapters.http.auth import acting, admit_anyone, admit_users
+from internal.adapters.http.auth import admit_anyone, admit_users
 from internal.adapters.http.dashboard import Dashboard, Site
 from internal.adapters.http.errors import answer_error
 from internal.adapters.http.frame import Frame, RequestLog
@@ -26,7 +25,7 @@ from internal.adapters.http.live import LiveRoutes
 from internal.adapters.http.metrics import RequestMetrics
 from internal.adapters.http.openapi import describe
 from internal.adapters.http.operation import OperationRoutes, Readiness
-from internal.adapters.http.requests import MAX_BODY_BYTES, ApiRequest
+from internal.adapters.http.requests import ApiRequest
 from internal.domain.ports.accounts import TokenIssuer
 from internal.services.accounts import Accounts
 from internal.services.invariants import Invariants
@@ -64,12 +63,10 @@ def build_app(parts: Parts, more_handlers: Sequence[ControllerRouterHandler] = (
     api = Litestar(
         [*handlers, *more_handlers, _document(handlers, parts.version)],
         before_request=admit_users(parts.tokens),
-        dependencies={"actor": Provide(acting, sync_to_thread=False)},
         exception_handlers={Exception: answer_error},
         logging_config=None,
         openapi_config=None,
         request_class=ApiRequest,
-        request_max_body_size=MAX_BODY_BYTES,
     )
     site = Site(cast(App, api), parts.dashboard, frozenset(route.path for route in api.routes))
     return Frame(site, parts.version, RequestMetrics(parts.registry), parts.request_log)

@@ -10,8 +10,6 @@ from typing import BinaryIO, Final
 
 import msgspec
 
-from internal.adapters.telemetry.secrecy import hide_in_text
-
 LATEST_S: Final = 0.1
 
 
@@ -68,7 +66,7 @@ class JsonRequestLog:
             route=route,
             status=status,
             ms=ms,
-            request_id=hide_in_text(request_id),
+            request_id=request_id,
             process=self._process,
             timestamp=datetime.now(UTC),
         )

@@ -27,14 +27,9 @@ def hide_secrets(_logger: WrappedLogger, _method: str, event: EventDict) -> Even
     return {name: _hide(name, value) for name, value in event.items()}
 
 
-def hide_in_text(text: str) -> str:
-    """The text with every telling part hidden."""
-    return _SECRET_TEXT.sub(_HIDDEN, text)
-
-
 def _hide(name: str, value: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: _hide(str(key), inner) for key, inner in value.items()}
     if not isinstance(value, str):
         return value
-    return _HIDDEN if _SECRET_NAME.search(name) else hide_in_text(value)
+    return _HIDDEN if _SECRET_NAME.search(name) else _SECRET_TEXT.sub(_HIDDEN, value)
