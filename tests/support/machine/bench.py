@@ -171,9 +171,7 @@ def finish_of(job: ClaimedJob, end: End) -> Finish:
         retry_after=None if end.hours is None else end.hours * HOUR,
     )
     error = None if end.outcome is Outcome.SUCCEEDED else f"it {end.outcome}"
-    return Finish(
-        Lease(job.id, job.token), end.outcome, settlement, HOUR / 3600, 0 * HOUR, None, error
-    )
+    return Finish(Lease(job.id, job.token), end.outcome, settlement, 1_000.0, 0.0, None, error)
 
 
 def lease_of(job: ClaimedJob) -> Lease:
