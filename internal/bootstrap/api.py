@@ -17,6 +17,7 @@ from internal.adapters.http.app import Parts, build_app
 from internal.adapters.http.asgi import App
 from internal.adapters.http.dashboard import load_dashboard
 from internal.adapters.postgres.database import open_database
+from internal.adapters.postgres.fleet import PostgresFleet
 from internal.adapters.postgres.wakeups import PostgresWakeups
 from internal.adapters.security.passwords import BcryptHasher
 from internal.adapters.security.tokens import Tokens
@@ -98,6 +99,7 @@ def _app(
         check_ready=store.database.check,
         registry=REGISTRY,
         request_log=request_log,
+        fleet=PostgresFleet(store.database),
         dashboard=load_dashboard(_dashboard_folder()),
     )
     sockets = JobSockets(live, tokens, accounts.tickets, accounts.sessions)

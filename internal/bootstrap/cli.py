@@ -50,12 +50,15 @@ def _parser() -> argparse.ArgumentParser:
         "first. Ctrl-C or SIGTERM stops all of it.",
         commands.serve,
     )
-    for name, does in (("api", "the API with the dashboard"), ("worker", "one worker process")):
+    for name, does, more in (
+        ("api", "the API with the dashboard", ""),
+        ("worker", "WINDLASS_WORKER_PROCESSES workers", " One that ends is started again."),
+    ):
         command = add(name, help=f"run {does}")
         _describe(
             command,
             f"Runs {does} against DATABASE_URL, or against the PostgreSQL of a 'windlass serve' "
-            "with the same WINDLASS_DATA_DIR. The database must have been migrated.",
+            f"with the same WINDLASS_DATA_DIR. The database must have been migrated.{more}",
             getattr(commands, name),
         )
         command.add_argument("--supervised", action="store_true", help=argparse.SUPPRESS)

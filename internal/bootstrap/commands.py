@@ -39,6 +39,8 @@ def worker(chosen: argparse.Namespace) -> int:
     from internal.bootstrap import worker
 
     settings = _start("worker", quietly=chosen.supervised)
+    if settings.worker_processes > 1 and not chosen.supervised:
+        return _run_workers(settings)
     return _run_process(settings, worker.run, supervised=chosen.supervised)
 
 
@@ -105,18 +107,32 @@ def _change_role(email: str, role: Role) -> None:
         asyncio.run(change_role(dsn, email, role))
 
 
+def _run_workers(settings: Settings) -> int:
+    from internal.bootstrap.database import located
+    from internal.bootstrap.supervisor import Supervisor, workers_of
+
+    _require_usable(located(settings, waits=False))
+    asyncio.run(Supervisor(settings, workers_of(settings)).run())
+    return ExitCode.OK
+
+
 def _run_process(settings: Settings, main: Main, *, supervised: bool) -> int:
-    from internal.bootstrap.database import located, require_database
+    from internal.bootstrap.database import located
 
     if supervised:
         follow_parent(settings.shutdown_grace + LAST_WRITES)
     settings = located(settings, waits=supervised)
     if not supervised:  # else the supervisor has just seen to it
-        from internal.bootstrap.migrations import require_newest
-
-        asyncio.run(require_database(settings.database_url))
-        asyncio.run(require_newest(settings.database_url))
+        _require_usable(settings)
     return run_process(main, settings, supervised=supervised)
+
+
+def _require_usable(settings: Settings) -> None:
+    from internal.bootstrap.database import require_database
+    from internal.bootstrap.migrations import require_newest
+
+    asyncio.run(require_database(settings.database_url))
+    asyncio.run(require_newest(settings.database_url))
 
 
 def _start(process: str, *, quietly: bool = False) -> Settings:

@@ -10,12 +10,13 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from importlib.metadata import version
 
 from internal.adapters.embedded import EmbeddedServer, data_directory
+from internal.bootstrap.children import Child
 from internal.bootstrap.database import require_database, require_secret
 from internal.bootstrap.listening import listening_socket
 from internal.bootstrap.process import ExitCode
 from internal.bootstrap.secret import keep_secret
 from internal.bootstrap.settings import Settings
-from internal.bootstrap.supervisor import Supervisor
+from internal.bootstrap.supervisor import Supervisor, workers_of
 
 _log = logging.getLogger(__name__)
 
@@ -70,4 +71,5 @@ async def _run(settings: Settings, dsn: str, server: EmbeddedServer | None) -> N
 
     await require_database(dsn)
     await migrate_up(dsn)
-    await Supervisor(settings, server).run()
+    children = [Child("API", "api"), *workers_of(settings)]
+    await Supervisor(settings, children, server=server, announces=True).run()

@@ -104,7 +104,7 @@ SETTINGS: Final = (
         "WINDLASS_WORKER_PROCESSES",
         "1",
         values.integer(1, 256),
-        "worker processes that `windlass serve` starts",
+        "worker processes that `windlass serve` or `windlass worker` runs",
     ),
     Setting(
         "WINDLASS_WORKER_CONCURRENCY",

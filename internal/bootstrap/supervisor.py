@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from contextlib import suppress
 from typing import Any, Final
 
@@ -19,16 +19,28 @@ _REMIND_AFTER_S: Final = 15.0
 _log = logging.getLogger(__name__)
 
 
-class Supervisor:
-    """Keeps the API and the workers running until a signal asks it to stop."""
+def workers_of(settings: Settings) -> list[Child]:
+    """As many worker processes as are set."""
+    numbers = range(1, settings.worker_processes + 1)
+    return [Child(f"worker {number}", "worker") for number in numbers]
 
-    def __init__(self, settings: Settings, server: EmbeddedServer | None) -> None:
-        """`server` is watched too: None with the operator's database."""
+
+class Supervisor:
+    """Keeps processes running until a signal asks it to stop."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        children: Sequence[Child],
+        *,
+        server: EmbeddedServer | None = None,
+        announces: bool = False,
+    ) -> None:
+        """`server` is watched too. With `announces` it says when the API among them is ready."""
         self._settings = settings
+        self._children = children
         self._server = server
-        workers = range(1, settings.worker_processes + 1)
-        self._children = [Child("API", "api")]
-        self._children += [Child(f"worker {number}", "worker") for number in workers]
+        self._announces = announces
         self._stop = asyncio.Event()
         self._at_once = asyncio.Event()
 
@@ -44,11 +56,12 @@ class Supervisor:
         if self._server is not None:
             duties.append(self._watch(self._server))
         keeping = [asyncio.create_task(duty) for duty in (self._stop.wait(), *duties)]
-        announcing = asyncio.create_task(self._announce())
+        announcing = [asyncio.create_task(self._announce())] if self._announces else []
         done, _ = await asyncio.wait(keeping, return_when=asyncio.FIRST_COMPLETED)
-        for task in (announcing, *keeping):
+        tasks = [*announcing, *keeping]
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(announcing, *keeping, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
         patience = self._settings.shutdown_grace + LAST_WRITES
         await end_all(self._children, at_once=self._at_once, patience_s=patience.total_seconds())
         if self._server is not None:

@@ -135,7 +135,7 @@ class Attempt(msgspec.Struct, frozen=True):
     finished_at: Moment | None
 
 
-class Settlement(msgspec.Struct, frozen=True):
+class Settlement(msgspec.Struct, frozen=True, gc=False):
     """Where a job goes when an attempt has ended; `delay` counts from that end."""
 
     status: Status

@@ -12,7 +12,7 @@ import pytest
 
 from internal.adapters.embedded import running_dsn
 from tests.support.conditions import eventually
-from tests.support.serving import Windlass, free_port, kill_postgres, refusal, windlass
+from tests.support.serving import Windlass, free_port, is_gone, kill_postgres, refusal, windlass
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +46,23 @@ async def test_a_worker_of_its_own_joins_in(settings: dict[str, str]) -> None:
         await worker.says("working")
         worker.process.terminate()
         assert await worker.end() == 0
+
+
+@pytest.mark.usefixtures("serve")
+async def test_several_workers_of_their_own_are_kept_running_until_a_stop(
+    settings: dict[str, str],
+) -> None:
+    async with windlass("worker", WINDLASS_WORKER_PROCESSES="2", **settings) as worker:
+        await eventually(lambda: worker.output.count("working") == 2)
+        worker.children(command="worker")[0].kill()
+        await worker.says("ended with SIGKILL: starting it again")
+        await eventually(lambda: worker.output.count("working") == 3)
+        children = worker.children(command="worker")
+        worker.process.terminate()
+        assert await worker.end() == 0, worker.output
+
+    assert len(children) == 2
+    assert all(is_gone(child) for child in children)
 
 
 @pytest.mark.usefixtures("serve")

@@ -7,6 +7,7 @@ import json
 import re
 import socket
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -225,6 +226,20 @@ async def test_health_and_readiness_are_bare(api: Api) -> None:
     client = api.client()
     assert (await client.get("/health")).json() == {"status": "ok"}
     assert (await client.get("/ready")).json() == {"status": "ready"}
+
+
+async def test_metrics_tell_of_each_live_worker(api: Api) -> None:
+    work, ttl = api.store.work, timedelta(seconds=30)
+    alive, dead = await api.store.a_worker(), await api.store.a_worker()
+    await work.beat(alive, ttl, running=7, lag_ms=1500)
+    await api.store.expire(dead)
+
+    metrics = (await api.client().get("/metrics")).text
+
+    assert f'windlass_worker_slots{{worker="{alive}"}} 100.0' in metrics
+    assert f'windlass_worker_running{{worker="{alive}"}} 7.0' in metrics
+    assert f'windlass_worker_loop_lag_seconds{{worker="{alive}"}} 1.5' in metrics
+    assert dead not in metrics
 
 
 async def test_metrics_count_requests_by_route_and_not_by_path(api: Api) -> None:

@@ -187,6 +187,28 @@ async def test_progress_is_shown_while_it_runs_and_kept_after(store: Store) -> N
         assert (await becomes(store, actor, submitted.id, Status.SUCCEEDED)).progress == 1.0
 
 
+async def test_a_user_starts_at_once_though_anothers_long_jobs_would_fill_the_pool(
+    store: Store,
+) -> None:
+    started: list[str] = []
+
+    @handler("long")
+    async def long(job: Payload, ctx: JobContext) -> None:
+        started.append(job["of"])
+        await asyncio.sleep(60)
+
+    greedy, other = await store.a_user(), await store.a_user()
+    many = [a_job(i, type="long", payload={"of": "greedy"}) for i in range(30)]
+    brief = msgspec.structs.replace(SETTINGS, slots=10, shutdown_grace=timedelta(0))
+    async with running_worker(store, [long], brief):
+        await store.submissions.submit(greedy, many)
+        await eventually(lambda: len(started) == 9)
+        await store.submit(other, type="long", payload={"of": "other"})
+        await eventually(lambda: len(started) == 10)
+
+    assert started == ["greedy"] * 9 + ["other"]
+
+
 async def test_a_graceful_stop_waits_and_then_releases_uncounted(store: Store) -> None:
     started: list[int] = []
 

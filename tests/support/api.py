@@ -21,6 +21,7 @@ from internal.adapters.http.app import Parts, build_app
 from internal.adapters.http.asgi import App
 from internal.adapters.http.dashboard import load_dashboard
 from internal.adapters.postgres.accounts import PostgresUsers
+from internal.adapters.postgres.fleet import PostgresFleet
 from internal.adapters.postgres.invariants import PostgresInspection
 from internal.adapters.postgres.sessions import PostgresSessions
 from internal.adapters.postgres.throttle import PostgresLoginThrottle
@@ -151,6 +152,7 @@ def _parts(store: Store, hasher: BcryptHasher, settings: Settings) -> Parts:
         check_ready=store.database.check,
         registry=CollectorRegistry(),
         request_log=TextRequestLog(frame.__name__),
+        fleet=PostgresFleet(store.database),
         dashboard=load_dashboard(settings.dashboard),
     )
 

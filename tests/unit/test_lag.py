@@ -36,7 +36,7 @@ async def test_a_handler_that_blocks_is_named_though_it_has_ended(
 
     (record,) = caplog.records
     assert record.levelno == logging.WARNING
-    assert "after 30 s all leases of this process are lost" in record.getMessage()
+    assert "after 30 s all leases of the process are lost" in record.getMessage()
     assert vars(record)["types"] == ["blocking"]
     assert vars(record)["job_ids"] == [str(running.job_id)]
     assert process.lag.take_ms() >= 500
@@ -59,4 +59,5 @@ def test_a_worker_that_is_held_up_all_the_time_does_not_flood_the_log(
     for _ in range(3):
         lag.note(1.0)
 
-    assert len(caplog.records) == 1
+    (record,) = caplog.records
+    assert "the machine is too busy" in record.getMessage(), "as no handler ran"

@@ -27,6 +27,7 @@ from internal.adapters.http.openapi import describe
 from internal.adapters.http.operation import OperationRoutes, Readiness
 from internal.adapters.http.requests import ApiRequest
 from internal.domain.ports.accounts import TokenIssuer
+from internal.domain.ports.fleet import Fleet
 from internal.services.accounts import Accounts
 from internal.services.invariants import Invariants
 from internal.services.jobs import Jobs
@@ -44,6 +45,7 @@ class Parts(msgspec.Struct, frozen=True):
     check_ready: Readiness
     registry: CollectorRegistry
     request_log: RequestLog
+    fleet: Fleet
     dashboard: Dashboard
 
 
@@ -58,7 +60,7 @@ def build_app(parts: Parts, more_handlers: Sequence[ControllerRouterHandler] = (
         *JobRoutes(parts.jobs).handlers(),
         *LiveRoutes(parts.accounts).handlers(),
         *AdminRoutes(parts.invariants).handlers(),
-        *OperationRoutes(parts.check_ready, parts.registry).handlers(),
+        *OperationRoutes(parts.check_ready, parts.registry, parts.fleet).handlers(),
     ]
     api = Litestar(
         [*handlers, *more_handlers, _document(handlers, parts.version)],

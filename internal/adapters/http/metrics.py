@@ -1,11 +1,15 @@
-"""Counting requests for Prometheus."""
+"""Numbers for Prometheus: requests answered, and the workers."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.exposition import generate_latest
+
+from internal.domain.ports.fleet import WorkerLoad
 
 # From a quick read to a login's password hash and a large batch.
 BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
@@ -40,3 +44,20 @@ class RequestMetrics:
 
     def _find_series(self, method: str, route: str, status: int) -> tuple[Counter, Histogram]:
         return self._requests.labels(method, route, status), self._seconds.labels(method, route)
+
+
+def worker_metrics(loads: Sequence[WorkerLoad]) -> bytes:
+    """The live workers in the text format, by their names."""
+    registry = CollectorRegistry()
+
+    def gauge(name: str, meaning: str) -> Gauge:
+        return Gauge(f"windlass_worker_{name}", meaning, ("worker",), registry=registry)
+
+    slots = gauge("slots", "Jobs that a worker process can run at a time")
+    running = gauge("running", "Jobs that a worker process runs")
+    lag = gauge("loop_lag_seconds", "How long a handler held up a worker process lately")
+    for load in loads:
+        slots.labels(load.id).set(load.slots)
+        running.labels(load.id).set(load.running)
+        lag.labels(load.id).set(load.lag_ms / 1000)
+    return generate_latest(registry)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Final, Literal
 
 import msgspec
@@ -11,8 +12,10 @@ from litestar.handlers import HTTPRouteHandler
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
+from internal.adapters.http.metrics import worker_metrics
 from internal.adapters.http.routes import public
 from internal.domain.errors import UnavailableError
+from internal.domain.ports.fleet import Fleet
 
 TAGS: Final = ("Operation",)
 
@@ -35,9 +38,10 @@ class Ready(msgspec.Struct, frozen=True):
 class OperationRoutes:
     """Health, readiness and metrics."""
 
-    def __init__(self, check_ready: Readiness, registry: CollectorRegistry) -> None:
+    def __init__(self, check_ready: Readiness, registry: CollectorRegistry, fleet: Fleet) -> None:
         self._check_ready = check_ready
         self._registry = registry
+        self._fleet = fleet
 
     def handlers(self) -> list[HTTPRouteHandler]:
         """All of them; they need no token."""
@@ -63,4 +67,7 @@ class OperationRoutes:
         return Ready("ready")
 
     async def metrics(self) -> Response[bytes]:
-        return Response(generate_latest(self._registry), media_type=CONTENT_TYPE_LATEST)
+        numbers = generate_latest(self._registry)
+        with suppress(UnavailableError):  # the process's own numbers matter most when that is so
+            numbers += worker_metrics(await self._fleet.loads())
+        return Response(numbers, media_type=CONTENT_TYPE_LATEST)

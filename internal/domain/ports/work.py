@@ -59,7 +59,7 @@ class ClaimedJob(msgspec.Struct, frozen=True, gc=False):
         )
 
 
-class Finish(msgspec.Struct, frozen=True):
+class Finish(msgspec.Struct, frozen=True, gc=False):
     """The end of an attempt. Times are milliseconds before the call, as clocks differ."""
 
     lease: Lease

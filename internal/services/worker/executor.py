@@ -26,7 +26,7 @@ MAX_RESULT_BYTES: Final = 1024 * 1024
 _log = logging.getLogger(__name__)
 
 
-class End(msgspec.Struct, frozen=True):
+class End(msgspec.Struct, frozen=True, gc=False):
     """How a handler ended."""
 
     outcome: Outcome

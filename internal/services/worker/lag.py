@@ -19,7 +19,7 @@ _log = logging.getLogger(__name__)
 
 
 class Lag:
-    """Finds out handlers that block: by how late a regular tick of the event loop comes."""
+    """Finds out handlers that block, by how late a regular tick of the event loop comes."""
 
     def __init__(
         self, slots: Slots, lease_ttl: timedelta, clock: Callable[[], float] = time.monotonic
@@ -52,9 +52,12 @@ class Lag:
 
     def _warn(self, late: float, now: float) -> None:
         suspects = [each for each in self._slots.recent if each.ran_since(now - late)][:NAMED]
+        if not suspects:
+            _log.warning("the worker was held up for %.1f s: the machine is too busy", late)
+            return
         _log.warning(
             "a handler held up its worker for %.1f s: nothing else ran and no heartbeat was sent;"
-            " after %g s all leases of this process are lost. Await what takes long, or declare the"
+            " after %g s all leases of the process are lost. Await what takes long, or declare the"
             " handler without async: then it runs in a thread",
             late,
             self._ttl_s,
