@@ -76,7 +76,7 @@ LINES: Final = (
     ),
     Line(
         measure="drain_many_users",
-        title="the same, 100 users",
+        title="the same, 100 users, beside one",
         unit="jobs/s",
         beside="drain",
     ),
@@ -241,7 +241,7 @@ def _notes(results: Results) -> Iterator[str]:
     for name, reason in results.left_out.items():
         yield f"Left out: {TITLES[name]}: {reason}.\n"
     for name, reason in results.failed.items():
-        yield f"Not measured: {name}: {reason}.\n"
+        yield f"No figure for {name}: {reason}.\n"
 
 
 def _settings(results: Results) -> Iterator[str]:

@@ -23,6 +23,7 @@ where not exists (select from ready)
   and not exists (select from lease)
   and not exists (select from scheduled)
 """
+_RELAYED: Final = "select where not exists (select from outbox)"
 # The clock starts when every worker process has started its first job, as processes start at
 # different times.
 _SERVED: Final = """
@@ -88,6 +89,11 @@ def await_empty(dsn: str) -> datetime:
     rows = sql.poll(dsn, _EMPTIED, every_s=POLL_S, patience_s=PATIENCE_S)
     at: datetime = rows[0]["at"]
     return at
+
+
+def await_relayed(dsn: str) -> None:
+    """Wait until an API process has passed on what a fill left for the feed."""
+    sql.poll(dsn, _RELAYED, every_s=POLL_S, patience_s=PATIENCE_S)
 
 
 def drained(dsn: str, jobs: int, workers: int) -> float:
