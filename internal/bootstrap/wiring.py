@@ -14,6 +14,7 @@ from internal.adapters.postgres.accounts import PostgresUsers
 from internal.adapters.postgres.commands import PostgresCommands
 from internal.adapters.postgres.database import Database
 from internal.adapters.postgres.feed import PostgresFeed
+from internal.adapters.postgres.invariants import PostgresInspection
 from internal.adapters.postgres.listing import PostgresListing
 from internal.adapters.postgres.reads import PostgresReads
 from internal.adapters.postgres.sessions import PostgresSessions
@@ -33,6 +34,7 @@ from internal.domain.submission import JobDefaults, default_backoff
 from internal.services import upkeep
 from internal.services.accounts import AccountRules, Accounts
 from internal.services.duty import Duty
+from internal.services.invariants import Invariants
 from internal.services.jobs import Jobs
 from internal.services.live import Live
 from internal.services.worker.worker import Worker, WorkerSettings
@@ -113,6 +115,13 @@ def jobs_of(store: Store, handlers: Handlers) -> Jobs:
     )
 
 
+def invariants_of(store: Store) -> Invariants:
+    """The report of what always holds."""
+    database = store.database
+    now = partial(datetime.now, UTC)
+    return Invariants(PostgresInspection(database), PostgresUsers(database), now)
+
+
 def live_of(store: Store) -> Live:
     """The live events of this process."""
     return Live(PostgresFeed(store.database, store.wakeups), PostgresListing(store.database))
@@ -137,6 +146,7 @@ def worker_of(store: Store, handlers: Handlers) -> Worker:
         handlers=handlers,
         settings=WorkerSettings(
             slots=settings.worker_concurrency,
+            reserve=settings.worker_reserve,
             lease_ttl=settings.lease_ttl,
             shutdown_grace=settings.shutdown_grace,
         ),
@@ -150,6 +160,7 @@ def _upkeep(store: Store) -> Sequence[Duty]:
         upkeep.stager(statements),
         upkeep.lifeline(statements),
         upkeep.folder(statements),
+        upkeep.tender(statements),
         upkeep.partitioner(statements),
         upkeep.pruner(statements),
         relay_of(store),

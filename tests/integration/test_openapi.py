@@ -66,6 +66,7 @@ async def test_every_route_of_the_contract_is_described(document: dict[str, Any]
         "GET /v1/job-types",
         "GET /v1/stats",
         "POST /v1/ws/ticket",
+        "GET /v1/admin/invariants",
         "GET /health",
         "GET /ready",
         "GET /metrics",

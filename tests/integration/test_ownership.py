@@ -25,6 +25,8 @@ FITTING = {
 }
 # Routes of users whose requests name nothing that exists already.
 NAMES_NOTHING = {"me", "list", "jobTypes", "stats", "submit", "submitBatch", "ticket"}
+# Routes that refuse everybody but admins.
+OF_ADMINS = {"invariants"}
 
 SECRET = "ada's secret"
 # In this order, since a claim takes every job that is queued.
@@ -71,12 +73,12 @@ async def test_every_route_is_known_here(api: Api) -> None:
 
     unknown = naming - set(FITTING)
     assert not unknown, f"say in FITTING what the owner's job is like for {unknown}"
-    unknown = set(found) - naming - PUBLIC - NAMES_NOTHING
+    unknown = set(found) - naming - PUBLIC - NAMES_NOTHING - OF_ADMINS
     assert not unknown, (
-        f"{unknown} have no path parameter: add them to NAMES_NOTHING, or to PUBLIC if they need "
-        "no token; those that name things in their body need a test of their own"
+        f"{unknown} have no path parameter: add them to NAMES_NOTHING, to OF_ADMINS, or to PUBLIC "
+        "if they need no token; those that name things in their body need a test of their own"
     )
-    gone = {*FITTING, *NAMES_NOTHING, *PUBLIC} - set(found)
+    gone = {*FITTING, *NAMES_NOTHING, *PUBLIC, *OF_ADMINS} - set(found)
     assert not gone, f"no route is called {gone} any more: remove it here"
 
 
@@ -88,6 +90,14 @@ async def test_only_the_public_routes_answer_without_a_token(api: Api) -> None:
         assert (answer.status_code, answer.json()["error"]["code"]) == (401, "UNAUTHENTICATED"), (
             f"{each} answers strangers: if it is meant to, add it to PUBLIC"
         )
+
+
+async def test_only_admins_may_use_the_routes_of_admins(api: Api) -> None:
+    ada = await api.a_user()
+    for each in await operations(api):
+        if each.id in OF_ADMINS:
+            answer = await ada.client.request(each.method, each.path)
+            assert (answer.status_code, answer.json()["error"]["code"]) == (403, "FORBIDDEN")
 
 
 async def test_another_users_job_is_not_found_and_stays_as_it_was(api: Api) -> None:
@@ -116,7 +126,7 @@ async def test_no_list_or_number_holds_what_is_another_users(api: Api) -> None:
     ada, eve = await api.a_user(), await api.a_user()
     jobs = [await a_job(ada, api, status) for status in EVERY_STATUS]
     for each in await of_users(api):
-        if each.method != "GET" or each.names_a_thing:
+        if each.method != "GET" or each.names_a_thing or each.id in OF_ADMINS:
             continue
         answer = await eve.client.get(each.path)
         assert answer.is_success

@@ -20,6 +20,7 @@ from internal.adapters.http.app import Parts, build_app
 from internal.adapters.http.asgi import App
 from internal.adapters.http.dashboard import load_dashboard
 from internal.adapters.postgres.accounts import PostgresUsers
+from internal.adapters.postgres.invariants import PostgresInspection
 from internal.adapters.postgres.sessions import PostgresSessions
 from internal.adapters.postgres.throttle import PostgresLoginThrottle
 from internal.adapters.postgres.tickets import PostgresTickets
@@ -31,6 +32,7 @@ from internal.bootstrap.web_server import serve_app
 from internal.domain.handlers import Handlers
 from internal.domain.ports.accounts import Tickets
 from internal.services.accounts import AccountRules, Accounts
+from internal.services.invariants import Invariants
 from internal.services.jobs import Jobs
 from internal.services.live import Live
 from internal.services.upkeep import relay
@@ -141,6 +143,7 @@ def _parts(store: Store, hasher: BcryptHasher, settings: Settings) -> Parts:
         version="0.0.0",
         accounts=accounts,
         jobs=jobs,
+        invariants=Invariants(PostgresInspection(store.database), accounts.users, accounts.now),
         tokens=tokens,
         refresh_ttl=settings.refresh_ttl,
         check_ready=store.database.check,

@@ -135,8 +135,7 @@ class History:
             backoff=job.backoff,
             permanent=self._random.random() < 0.2,
         )
-        ago = timedelta(milliseconds=1)
-        return Finish(Lease(job.id, job.token), outcome, settlement, ago, timedelta(0))
+        return Finish(job.lease, outcome, settlement, started_ago=1.0, ended_ago=0.0)
 
     async def _cancel(self) -> None:
         await self._command(self._store.commands.cancel)

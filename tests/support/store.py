@@ -76,7 +76,7 @@ class Store:
 
     async def a_worker(self, ttl: timedelta = TTL) -> str:
         worker_id = new_worker_id()
-        await self.work.register(worker_id, ttl, slots=100)
+        await self.work.register(worker_id, ttl, slots=100, routes=ROUTES)
         return worker_id
 
     async def submit(self, actor: Actor, **fields: Any) -> Submitted:
@@ -125,8 +125,8 @@ def an_end(
         lease=Lease(claimed.id, claimed.token),
         outcome=outcome,
         settlement=settlement,
-        started_ago=timedelta(milliseconds=5),
-        ended_ago=timedelta(0),
+        started_ago=5.0,
+        ended_ago=0.0,
         result=result,
         error=None if outcome is Outcome.SUCCEEDED else f"it {outcome}",
     )

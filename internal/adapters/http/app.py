@@ -15,6 +15,7 @@ from litestar.types import ControllerRouterHandler
 from prometheus_client import CollectorRegistry
 
 from internal.adapters.http.accounts import AccountRoutes
+from internal.adapters.http.admin import AdminRoutes
 from internal.adapters.http.asgi import App
 from internal.adapters.http.auth import acting, admit_anyone, admit_users
 from internal.adapters.http.dashboard import Dashboard, Site
@@ -28,6 +29,7 @@ from internal.adapters.http.operation import OperationRoutes, Readiness
 from internal.adapters.http.requests import MAX_BODY_BYTES, ApiRequest
 from internal.domain.ports.accounts import TokenIssuer
 from internal.services.accounts import Accounts
+from internal.services.invariants import Invariants
 from internal.services.jobs import Jobs
 
 
@@ -37,6 +39,7 @@ class Parts(msgspec.Struct, frozen=True):
     version: str
     accounts: Accounts
     jobs: Jobs
+    invariants: Invariants
     tokens: TokenIssuer
     refresh_ttl: timedelta
     check_ready: Readiness
@@ -54,6 +57,7 @@ def build_app(parts: Parts, more_handlers: Sequence[ControllerRouterHandler] = (
         *AccountRoutes(parts.accounts, parts.refresh_ttl).handlers(),
         *JobRoutes(parts.jobs).handlers(),
         *LiveRoutes(parts.accounts).handlers(),
+        *AdminRoutes(parts.invariants).handlers(),
         *OperationRoutes(parts.check_ready, parts.registry).handlers(),
     ]
     api = Litestar(

@@ -244,6 +244,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/admin/invariants": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What always holds, checked on the data within the last 30 seconds */
+        get: operations["invariants"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/health": {
         parameters: {
             query?: never;
@@ -712,6 +729,32 @@ export interface components {
             /** @example 30 */
             expires_in: number;
         };
+        /**
+         * InvariantsAnswer
+         * @description How each invariant stands.
+         */
+        InvariantsAnswer: {
+            data: components["schemas"]["Finding"][];
+        };
+        /**
+         * Finding
+         * @description How an invariant stands; `violations` names the first that break it, and counts the rest.
+         */
+        Finding: {
+            number: number;
+            statement: string;
+            how: components["schemas"]["How"];
+            holds: boolean;
+            violations: string[];
+            /** Format: date-time */
+            checked_at: string;
+        };
+        /**
+         * How
+         * @description On what grounds an invariant is said to hold.
+         * @enum {unknown}
+         */
+        How: "checked" | "constraint" | "test";
         /**
          * Health
          * @description The process runs.
@@ -1675,6 +1718,62 @@ export interface operations {
             };
             /** @description `UNAUTHENTICATED`: A valid access token is required: log in, then send 'Authorization: Bearer ACCESS_TOKEN' */
             401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `UNAVAILABLE`: The database is not reachable now: try again shortly */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    invariants: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What always holds, checked on the data within the last 30 seconds */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvariantsAnswer"];
+                };
+            };
+            /** @description `VALIDATION_ERROR`: The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `UNAUTHENTICATED`: A valid access token is required: log in, then send 'Authorization: Bearer ACCESS_TOKEN' */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `FORBIDDEN`: This needs a role or scope that you do not have */
+            403: {
                 headers: {
                     [name: string]: unknown;
                 };
