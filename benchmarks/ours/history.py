@@ -106,7 +106,7 @@ def drained(dsn: str, jobs: int, workers: int) -> float:
     found = served(dsn)
     if found is None or (found.attempts, found.jobs) != (jobs, jobs):
         raise BenchError(f"not every one of {jobs} jobs ran exactly once: {found}")
-    if found.workers != workers:
+    if found.workers < workers:
         raise BenchError(f"{found.workers} of {workers} workers had something to do")
     return found.counted / (empty - found.began).total_seconds()
 
