@@ -87,7 +87,7 @@ async def faults(connection: Hot, query: str, *values: Any) -> dict[str, int]:
 
 def _rows(node: dict[str, Any]) -> float:
     removed = ("Rows Removed by Filter", "Rows Removed by Join Filter")
-    return float(node["Actual Rows"]) + sum(node.get(name, 0) for name in removed)
+    return float(node["Actual Rows"] + sum(node.get(name, 0) for name in removed))
 
 
 def _nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
