@@ -24,7 +24,7 @@ quietly = $(1) >$(LOG) 2>&1 || { cat $(LOG); exit 1; }
 .PHONY: help run test check check-python check-web check-container format api-types bench bench-publish schema screenshots lock clean browser
 
 help: ## Show this list
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1|\2/p' Makefile | while IFS='|' read -r target text; do printf '%-13s %s\n' "$$target" "$$text"; done
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1|\2/p' Makefile | while IFS='|' read -r target text; do printf '%-18s %s\n' "$$target" "$$text"; done
 
 run: .venv/.runtime web/dist/index.html ## Start everything on http://127.0.0.1:8080 (settings pass through the environment)
 	@exec $(BIN)/windlass serve

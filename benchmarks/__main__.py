@@ -80,7 +80,7 @@ def _run(results: Results, names: Sequence[str]) -> None:
                 MEASURES[name].run(bench)
             except BenchError as error:
                 results.failed[name] = str(error)
-                bench.say(f"not measured: {error}")
+                bench.say(f"no figure: {error}")
             save(results, LATEST)
         bench.say("done")
 

@@ -48,7 +48,8 @@ class Bench:
     def note(self, measure: str, value: float, *, system: str = OURS, **details: Any) -> None:
         """Keep a figure and print it."""
         self.results.add(measure, system, value, details)
-        self.say(f"{measure:24} {system:16} {value:12,.1f}  {_told(details)}".rstrip())
+        figure = f"{value:,.3f}" if value < 10 else f"{value:,.1f}"  # noqa: PLR2004 - some digits
+        self.say(f"{measure:24} {system:16} {figure:>12}  {_told(details)}".rstrip())
 
     def say(self, line: str) -> None:
         """Print a line with the time since the start."""

@@ -19,6 +19,8 @@ def main() -> None:
     if not LATEST.exists():
         sys.exit("there are no results: run 'make bench FULL=1' first")
     results = load(LATEST)
+    if not results.full:
+        sys.exit("the last results are of the quick form: run 'make bench FULL=1' first")
     before, _, rest = PAGE.read_text().partition(BEGIN)
     _, _, after = rest.partition(END)
     image = f"![Bars of Windlass beside other queues](images/{PICTURE.name})"

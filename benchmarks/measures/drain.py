@@ -15,7 +15,7 @@ from benchmarks.ours import history
 from benchmarks.peers.environments import Installed
 from benchmarks.server import settle
 
-# Caches are warm by then, and what the fill left for the relay and the folder is done.
+# Caches are warm by then.
 RUN_IN: Final = timedelta(seconds=2)
 
 
@@ -74,6 +74,8 @@ def _many(bench: Bench, measure: str, jobs: int) -> None:
     """A window of a drain that is not waited for."""
     dsn = bench.fresh(users=1, jobs=jobs)
     window = timedelta(seconds=bench.sizes.window_s)
+    with bench.commands.api(dsn):
+        history.await_relayed(dsn)
     with bench.commands.worker(dsn) as process:
         start = history.await_first(dsn).began + RUN_IN
         time.sleep((RUN_IN + window).total_seconds())

@@ -90,10 +90,11 @@ def _heard(bench: Bench, measure: str, *, listening: bool) -> None:
     dsn = bench.fresh(users=1, jobs=bench.sizes.heard)
     with ExitStack() as stack:
         api = stack.enter_context(bench.commands.api(dsn))
+        history.await_relayed(dsn)
         if listening:
             listen = Listen(api.port, bench.users[0].token)
             stack.enter_context(bench.commands.module(dsn, "listener", listen))
-            time.sleep(WATCH_S)
+        time.sleep(WATCH_S)
         stack.enter_context(bench.commands.worker(dsn))
         rate = history.drained(dsn, bench.sizes.heard, 1)
     bench.note(measure, rate)

@@ -78,6 +78,7 @@ def _behind(bench: Bench, measure: str, waiting: int) -> None:
     feed = Feed(heavy.actor, SHORT, waiting=waiting)
     with ExitStack() as stack:
         api = stack.enter_context(bench.commands.api(dsn))
+        history.await_relayed(dsn)
         stack.enter_context(bench.commands.module(dsn, "feeder", feed))
         stack.enter_context(bench.commands.worker(dsn))
         start = history.await_first(dsn).began

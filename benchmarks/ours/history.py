@@ -23,6 +23,7 @@ where not exists (select from ready)
   and not exists (select from lease)
   and not exists (select from scheduled)
 """
+_RELAYED: Final = "select where not exists (select from outbox)"
 # The clock starts when every worker process has started its first job, as processes start at
 # different times.
 _SERVED: Final = """
@@ -90,6 +91,11 @@ def await_empty(dsn: str) -> datetime:
     return at
 
 
+def await_relayed(dsn: str) -> None:
+    """Wait until an API process has passed on what a fill left for the feed."""
+    sql.poll(dsn, _RELAYED, every_s=POLL_S, patience_s=PATIENCE_S)
+
+
 def drained(dsn: str, jobs: int, workers: int) -> float:
     """Wait for the end of a drain: jobs a second, from the first start until nothing is left.
 
@@ -100,7 +106,7 @@ def drained(dsn: str, jobs: int, workers: int) -> float:
     found = served(dsn)
     if found is None or (found.attempts, found.jobs) != (jobs, jobs):
         raise BenchError(f"not every one of {jobs} jobs ran exactly once: {found}")
-    if found.workers != workers:
+    if found.workers < workers:
         raise BenchError(f"{found.workers} of {workers} workers had something to do")
     return found.counted / (empty - found.began).total_seconds()
 

@@ -5,7 +5,8 @@ from datetime import UTC, datetime
 import pytest
 
 from benchmarks.figures import jain, percentile, windows
-from benchmarks.report import Wanted, report
+from benchmarks.lines import Wanted
+from benchmarks.report import check, report
 from benchmarks.results import FULL, OURS, Results
 
 
@@ -28,7 +29,7 @@ def a_run(**runs: list[float]) -> Results:
 def marks(results: Results, wanted: Wanted) -> tuple[str, str] | None:
     ours = results.find("drain")
     assert ours is not None
-    return wanted.check(results, ours)
+    return check(results, ours, wanted)
 
 
 def test_a_figure_is_the_median_of_its_runs() -> None:
