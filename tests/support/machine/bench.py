@@ -140,10 +140,6 @@ class Bench(RuleBasedStateMachine):
     def name(self, job_id: UUID) -> str:
         return self.names.setdefault(job_id, f"job {len(self.names) + 1}")
 
-    def job(self, place: int) -> UUID:
-        """A job that is or was."""
-        return picked(list(self.names), [place])[0]
-
     def learn(self, candidates: Sequence[UUID], limit: int, count: int) -> list[UUID]:
         """Which of those that may move did: as many as the store says, and as it could."""
         assert count == min(limit, len(candidates))
