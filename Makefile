@@ -21,7 +21,7 @@ NPM := PATH="$(CURDIR)/$(BIN):$$PATH" npm --prefix web --no-audit --no-fund
 # $(call quietly,command): its output is shown only if it fails.
 quietly = $(1) >$(LOG) 2>&1 || { cat $(LOG); exit 1; }
 
-.PHONY: help run test check check-python check-web check-container format api-types bench bench-publish schema screenshots lock clean browser
+.PHONY: help run test chaos check check-python check-web check-container format api-types bench bench-publish schema screenshots lock clean browser
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1|\2/p' Makefile | while IFS='|' read -r target text; do printf '%-18s %s\n' "$$target" "$$text"; done
@@ -32,6 +32,11 @@ run: .venv/.runtime web/dist/index.html ## Start everything on http://127.0.0.1:
 test: .venv/.dev web/dist/index.html browser ## Run every test
 	@$(NPM) test
 	@$(BIN)/pytest --numprocesses 2 --dist loadfile
+
+chaos: .venv/.dev ## Random histories and crashes, for long (STEPS=20000 ROUNDS=20 JOBS=20000 SEED=1)
+	@WINDLASS_CHAOS_STEPS=$(or $(STEPS),20000) WINDLASS_CHAOS_ROUNDS=$(or $(ROUNDS),20) \
+		WINDLASS_CHAOS_JOBS=$(or $(JOBS),20000) WINDLASS_CHAOS_SEED=$(or $(SEED),1) \
+		$(BIN)/pytest -k 'embedded or round' tests/integration/test_histories.py tests/e2e/test_crashes.py
 
 check: check-python check-web check-container ## Check format, lint, types, import contracts and the container files
 

@@ -58,7 +58,7 @@ class Finding(msgspec.Struct, frozen=True):
 
 STORE: Final = "tests/integration/test_store.py"
 HISTORIES: Final = "tests/integration/test_histories.py"
-CRASHES: Final = "tests/e2e/test_durability.py"
+CRASHES: Final = "tests/e2e/test_crashes.py"
 
 INVARIANTS: Final = (
     Invariant(1, "a job acknowledged to the client is there after any crash", (CRASHES,)),

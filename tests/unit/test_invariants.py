@@ -4,15 +4,16 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import pytest
 
-from internal.domain.accounts import Actor, Role, User
+from internal.domain.accounts import Actor, Role
 from internal.domain.errors import ForbiddenError, UnauthenticatedError, UnavailableError
 from internal.domain.invariants import INVARIANTS, Breach
 from internal.services.invariants import KEPT, Invariants
 from tests.support.conditions import eventually
+from tests.support.people import People
 
 ROOT = Path(__file__).parents[2]
 BEGIN = datetime(2030, 1, 1, tzinfo=UTC)
@@ -35,27 +36,6 @@ class Looks:
             raise fault
         yield []
         yield [Breach(6, f"job {self.begun} stands nowhere")]
-
-
-class People:
-    """Users: one, of a role that may change, or nobody."""
-
-    def __init__(self, role: Role | None) -> None:
-        self.role = role
-
-    async def add(self, email: str, password_hash: str, role: Role) -> User:
-        raise NotImplementedError
-
-    async def by_email(self, email: str) -> tuple[User, str] | None:
-        raise NotImplementedError
-
-    async def get(self, user_id: UUID) -> User | None:
-        if self.role is None:
-            return None
-        return User(id=user_id, email="root@example.com", role=self.role, created_at=BEGIN)
-
-    async def set_role(self, email: str, role: Role) -> bool:
-        raise NotImplementedError
 
 
 class Clock:

@@ -13,7 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine
 from internal.domain.jobs import Outcome, settle
 from internal.domain.ports.work import ClaimedJob, Finish, Lease
 from internal.domain.retry import Backoff, Strategy
-from tests.support.invariants import an_admin, violations
+from tests.support.invariants import violations
 from tests.support.machine.model import End, Model
 from tests.support.machine.requests import HOUR, HOUR_MS
 from tests.support.machine.world import World
@@ -48,7 +48,6 @@ class Bench(RuleBasedStateMachine):
         self.store = world.store
         self.model = Model()
         self.truth = Truth(world.store)
-        self.admin = world.run(an_admin(world.store))
         self.users = [world.run(world.store.a_user()) for _ in range(USERS)]
         self.workers: list[str] = []
         self.retired: list[str] = []
@@ -102,7 +101,7 @@ class Bench(RuleBasedStateMachine):
     def _every_promise_holds(self) -> None:
         retried, self.retried = self.retried, set()
         self.world.run(self.truth.check(retried))
-        assert self.world.run(violations(self.store, self.admin)) == {}
+        assert self.world.run(violations(self.store)) == {}
 
     def tell(self, what: str) -> None:
         """For whoever reads a history that failed."""
@@ -139,10 +138,6 @@ class Bench(RuleBasedStateMachine):
 
     def name(self, job_id: UUID) -> str:
         return self.names.setdefault(job_id, f"job {len(self.names) + 1}")
-
-    def job(self, place: int) -> UUID:
-        """A job that is or was."""
-        return picked(list(self.names), [place])[0]
 
     def learn(self, candidates: Sequence[UUID], limit: int, count: int) -> list[UUID]:
         """Which of those that may move did: as many as the store says, and as it could."""

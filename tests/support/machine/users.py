@@ -7,14 +7,14 @@ from typing import Any, Final
 from uuid import UUID
 
 from hypothesis import strategies as st
-from hypothesis.stateful import initialize, rule
+from hypothesis.stateful import rule
 
 from internal.domain.accounts import Actor
 from internal.domain.errors import IdempotencyConflictError, InvalidStateError, NotFoundError
 from internal.domain.jobs import FINISHED, Status
 from internal.domain.ports.jobs import Submitted
 from internal.domain.submission import NewJob
-from tests.support.machine.bench import USERS, Bench, which
+from tests.support.machine.bench import USERS, Bench, picked, which
 from tests.support.machine.model import Model, Place
 from tests.support.machine.requests import Wanted, new_job, requests
 
@@ -29,11 +29,6 @@ Command = Callable[[Actor, UUID], Coroutine[Any, Any, None]]
 
 class Users(Bench):
     """Submit, cancel, retry, delete."""
-
-    @initialize(wanted=st.lists(requests, min_size=USERS, max_size=2 * USERS))
-    def begin(self, wanted: list[Wanted]) -> None:
-        for number, each in enumerate(wanted):
-            self.submit(number % USERS, [each], hours=0, is_old=False)
 
     @rule(
         user=st.integers(0, USERS - 1),
@@ -69,19 +64,27 @@ class Users(Bench):
 
     @rule(pick=which, whose=whose)
     def cancel(self, pick: int, whose: int) -> None:
-        if self._may("cancel", self.store.commands.cancel, self.job(pick), whose, UNFINISHED):
-            self.model.cancel(self.job(pick))
+        job_id = self._one(pick, UNFINISHED)
+        if self._may("cancel", self.store.commands.cancel, job_id, whose, UNFINISHED):
+            self.model.cancel(job_id)
 
     @rule(pick=which, whose=whose)
     def retry(self, pick: int, whose: int) -> None:
-        self.retried.add(self.job(pick))
-        if self._may("retry", self.store.commands.retry, self.job(pick), whose, RETRIABLE):
-            self.model.retry(self.job(pick))
+        job_id = self._one(pick, RETRIABLE)
+        self.retried.add(job_id)
+        if self._may("retry", self.store.commands.retry, job_id, whose, RETRIABLE):
+            self.model.retry(job_id)
 
     @rule(pick=which, whose=whose)
     def delete(self, pick: int, whose: int) -> None:
-        if self._may("delete", self.store.commands.delete, self.job(pick), whose, FINISHED):
-            self.model.forget(self.job(pick))
+        job_id = self._one(pick, FINISHED)
+        if self._may("delete", self.store.commands.delete, job_id, whose, FINISHED):
+            self.model.forget(job_id)
+
+    def _one(self, pick: int, fitting: Collection[Status]) -> UUID:
+        """Every second pick is a job that fits, as long as there is one."""
+        fit = self.model.standing(*fitting)
+        return picked(fit if fit and pick % 2 else list(self.names), [pick // 2])[0]
 
     def _may(
         self, name: str, command: Command, job_id: UUID, whose: int, fitting: Collection[Status]

@@ -95,7 +95,10 @@ class Workers(Bench):
     def write_late(self, picks: list[int], end: End) -> None:
         """With old tokens, all that a worker can write changes nothing."""
         held = self.held()
-        late = picked([each for each in self.claims if each not in held], picks)
+        running = {job.id for job in held}
+        past = [each for each in self.claims if each not in held]
+        # The newest holder of such a job is whom an old token could harm.
+        late = picked([each for each in past if each.id in running] or past, picks)
         if not late:
             return
         deed = self.store.work.finish([finish_of(job, end) for job in late])
@@ -166,6 +169,7 @@ class Workers(Bench):
         self.retire(gone)
         if is_silent:
             self.do("expire", self.store.expire(gone))
+            self.come_back_from_the_dead(self.retired.index(gone))
         else:
             self.do("crash", self.store.work.leave(gone))
         self.tell(f"{gone} is no more")

@@ -1,0 +1,249 @@
+"""Whatever is killed and whenever: each accepted job is done once, and every attempt is on record.
+
+`make chaos` kills more of more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import suppress
+from functools import partial
+from itertools import pairwise
+from pathlib import Path
+from random import Random
+from typing import Any, Final
+from uuid import UUID
+
+import msgspec
+import pytest
+
+from internal.adapters.embedded import EmbeddedServer
+from internal.adapters.embedded.postmaster import postmaster
+from internal.adapters.postgres.codes import OUTCOMES, STATUSES
+from internal.bootstrap.migrations import migrate_up
+from internal.domain.accounts import Actor
+from internal.domain.errors import UnavailableError
+from internal.domain.handlers import Handlers
+from internal.domain.jobs import Outcome, Status
+from internal.domain.submission import NewJob, Submission, accept
+from tests.support.conditions import eventually
+from tests.support.fleet import Fleet, fleet
+from tests.support.invariants import violations
+from tests.support.journal import PATH, Journal, journaled, read_journal
+from tests.support.serving import kill_postgres
+from tests.support.store import DEFAULTS, Store, open_store
+from tests.support.truth import Truth
+
+ROUNDS: Final = int(os.environ.get("WINDLASS_CHAOS_ROUNDS", "0"))
+JOBS: Final = int(os.environ.get("WINDLASS_CHAOS_JOBS", "20000"))
+SEED: Final = int(os.environ.get("WINDLASS_CHAOS_SEED", "1"))
+
+WORKERS: Final = 4
+BETWEEN_KILLS_S: Final = 0.3
+SUBMITTED_AT_ONCE: Final = 100
+PATIENCE_S: Final = 600
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """How much is done and broken in one round."""
+
+    jobs: int
+    database_kills: int
+    seed: int
+
+
+PLANS: Final = [Plan(JOBS, 2, SEED + n) for n in range(ROUNDS)] or [Plan(1_500, 1, SEED)]
+
+
+@pytest.fixture
+def postgres(tmp_path: Path) -> Iterator[EmbeddedServer]:
+    """A server of its own, as durable as PostgreSQL comes."""
+    server = EmbeddedServer(tmp_path)
+    yield server
+    server.stop()
+
+
+@pytest.mark.parametrize("plan", PLANS, ids=lambda plan: f"round {plan.seed}")
+@pytest.mark.timeout(0 if ROUNDS else 120)
+async def test_whatever_is_killed_each_job_is_done_once(
+    plan: Plan,
+    tmp_path: Path,
+    postgres: EmbeddedServer,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    url = postgres.start()
+    await migrate_up(url)
+    settings = {
+        "DATABASE_URL": url,
+        "WINDLASS_JWT_SECRET": "only for this test, and as long as it must be",
+        "WINDLASS_HANDLERS": "tests.support.journal",
+        "WINDLASS_LEASE_TTL": "1s",
+        "WINDLASS_WORKER_CONCURRENCY": "20",
+        PATH: str(tmp_path / "journal"),
+    }
+    async with open_store(url) as store:
+        chaos = Round(plan, store, postgres, tmp_path)
+        with fleet(WORKERS, settings, tmp_path) as workers:
+            await chaos.run(workers)
+            await workers.stop()
+        await chaos.check(read_journal(tmp_path / "journal"))
+    if ROUNDS:
+        with capsys.disabled():
+            print(chaos.summary(workers))
+
+
+class Round:
+    """Jobs come in, are worked on, and things are killed until all have finished."""
+
+    def __init__(self, plan: Plan, store: Store, postgres: EmbeddedServer, folder: Path) -> None:
+        self.plan = plan
+        self.store = store
+        self.postgres = postgres
+        self.folder = folder
+        self.random = Random(plan.seed)  # noqa: S311 - a seed makes the choices again
+        self.accepted: list[UUID] = []
+        self.outcomes: Counter[Outcome] = Counter()
+        self.overtaken = 0
+        self.database_kills = 0
+
+    async def run(self, workers: Fleet) -> None:
+        actor = await self.store.a_user()
+        deeds = [
+            asyncio.create_task(self._submit_all(actor)),
+            asyncio.create_task(self._kill_workers(workers)),
+            asyncio.create_task(self._kill_databases()),
+        ]
+        submitting, killing, _ = deeds
+        try:
+            await submitting
+            await eventually(partial(self._have_finished, self.plan.jobs), within_s=PATIENCE_S)
+        finally:
+            killing.cancel()
+            _, *others = await asyncio.gather(*deeds, return_exceptions=True)
+        for end in others:
+            if isinstance(end, Exception):
+                raise end
+        workers.replace_the_dead()
+        await eventually(self._is_nothing_leased)
+
+    async def _submit_all(self, actor: Actor) -> None:
+        """Under keys, so that whoever got no answer may ask again."""
+        numbers = range(self.plan.jobs)
+        for first in numbers[::SUBMITTED_AT_ONCE]:
+            jobs = [self._a_job(n) for n in numbers[first : first + SUBMITTED_AT_ONCE]]
+            while True:
+                with suppress(UnavailableError):
+                    answers = await self.store.submissions.submit(actor, jobs)
+                    break
+                await asyncio.sleep(0.1)
+            self.accepted += [each.id for each in answers]
+
+    def _a_job(self, number: int) -> NewJob:
+        payload = {"sleep_ms": self.random.randint(0, 60), "fails_first": number % 10 == 0}
+        request: dict[str, Any] = {
+            "type": "journaled",
+            "payload": payload,
+            "idempotency_key": str(number),
+        }
+        submission = msgspec.json.decode(msgspec.json.encode(request), type=Submission)
+        return accept(submission, Handlers([journaled]), DEFAULTS, index=number)
+
+    async def _kill_workers(self, workers: Fleet) -> None:
+        while True:
+            await asyncio.sleep(BETWEEN_KILLS_S)
+            workers.kill_one(self.random)
+
+    async def _kill_databases(self) -> None:
+        """When a third is done, and two thirds: once all at a stroke, once by an immediate stop."""
+        for kill in range(self.plan.database_kills):
+            done = self.plan.jobs * (kill + 1) // (self.plan.database_kills + 1)
+            await eventually(partial(self._have_finished, done), within_s=PATIENCE_S)
+            self._kill_database(kill)
+            await asyncio.to_thread(self.postgres.start)
+            self.database_kills += 1
+
+    def _kill_database(self, kill: int) -> None:
+        running = postmaster(self.folder.resolve() / "postgres")
+        assert running is not None
+        if kill % 2:
+            running.send_signal(signal.SIGQUIT)
+        else:
+            kill_postgres(self.folder)
+
+    async def _have_finished(self, jobs: int) -> bool:
+        return await self._number("select count(*) from finished") >= jobs
+
+    async def _is_nothing_leased(self) -> bool:
+        return await self._number("select count(*) from lease") == 0
+
+    async def _number(self, query: str) -> int:
+        try:
+            async with self.store.database.hot() as connection:
+                return int(await connection.fetchval(query))
+        except UnavailableError:
+            return -1
+
+    async def check(self, journal: Journal) -> None:
+        """Everything accepted is there, and the record agrees with itself and with the journal."""
+        records = await self._records()
+        assert set(records) == set(self.accepted), "a job was lost, or made twice"
+        for job_id, attempts in records.items():
+            self._check_record(job_id, attempts, journal)
+        on_record = {(job_id, each["number"]) for job_id in records for each in records[job_id]}
+        assert set(journal.starts) <= on_record, "a handler ran, and there is no attempt of it"
+        await Truth(self.store).check(set())
+        assert await violations(self.store, is_durable=True) == {}
+
+    async def _records(self) -> dict[UUID, list[dict[str, Any]]]:
+        query = """
+            select f.job_id, f.status as ended_as, f.number as starts,
+                   a.number, a.status, a.started_at, a.finished_at
+            from finished f
+            left join attempt a using (job_id)
+            order by f.job_id, a.number
+        """
+        records: dict[UUID, list[dict[str, Any]]] = {}
+        async with self.store.database.hot() as connection:
+            for row in await connection.fetch(query):
+                records.setdefault(row["job_id"], []).append(dict(row))
+        return records
+
+    def _check_record(self, job_id: UUID, attempts: list[dict[str, Any]], journal: Journal) -> None:
+        outcomes = [OUTCOMES[each["status"]] for each in attempts]
+        self.outcomes.update(outcomes)
+        numbers = [each["number"] for each in attempts]
+        assert STATUSES[attempts[0]["ended_as"]] is Status.SUCCEEDED
+        assert outcomes.count(Outcome.SUCCEEDED) == 1
+        assert outcomes[-1] is Outcome.SUCCEEDED
+        assert numbers == list(range(1, attempts[0]["starts"] + 1)), "a gap in the record"
+        for before, after in pairwise(attempts):
+            assert before["finished_at"] <= after["started_at"], "two leases at the same time"
+        for number, outcome in zip(numbers, outcomes, strict=True):
+            self._check_attempt((job_id, number), outcome, journal)
+
+    def _check_attempt(self, attempt: tuple[UUID, int], outcome: Outcome, journal: Journal) -> None:
+        """As its handler saw it; one that was lost may never have begun, or never have ended."""
+        starts, ends = journal.starts.get(attempt, []), journal.ends.get(attempt, [])
+        assert len(starts) <= 1, "an attempt was started twice"
+        assert len(ends) <= len(starts)
+        if outcome in {Outcome.SUCCEEDED, Outcome.FAILED}:
+            assert ends, "an end is on record that no handler came to"
+        job_id, number = attempt
+        successor = journal.starts.get((job_id, number + 1))
+        if successor and ends:
+            overlap = ends[0] > successor[0]
+            assert not overlap or outcome is Outcome.LOST, "two attempts ran at the same time"
+            self.overtaken += overlap
+
+    def summary(self, workers: Fleet) -> str:
+        """For whoever reads the output of many rounds."""
+        ends = ", ".join(f"{count} {outcome}" for outcome, count in self.outcomes.most_common())
+        return (
+            f"round {self.plan.seed}: {len(self.accepted)} jobs, each done once; {workers.kills}"
+            f" workers and {self.database_kills} databases killed; attempts: {ends};"
+            f" {self.overtaken} ran on beside their successor after their lease was lost"
+        )
