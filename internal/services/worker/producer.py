@@ -145,6 +145,9 @@ class Producer:
             return await self._claims.is_waiting(self._routes, passed_over)
         except UnavailableError:
             return False
+        except Exception:  # noqa: BLE001 - as with a claim
+            _log.exception("looking for locked jobs failed")
+            return False
 
     def _hand_back_older_than(self, seconds: float) -> None:
         stale = self._slots.buffer.take_older_than(seconds)
