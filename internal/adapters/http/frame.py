@@ -10,7 +10,7 @@ from typing import Final, Protocol
 
 from internal.adapters.http.asgi import App, Message, Receive, Scope, Send
 from internal.adapters.http.metrics import RequestMetrics
-from internal.domain.ids import new_id
+from internal.domain.ids import new_request_id
 
 CONTENT_SECURITY_POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
@@ -91,13 +91,15 @@ class _Exchange:
         self.began = perf_counter()
         self.status = 0
         self.method = scope.get("method", "GET")
-        self.request_id = _request_id(scope)
+        sent = dict(scope["headers"])
+        self.request_id = _request_id(sent.get(b"x-request-id"))
         self.scope = {**scope, "method": "GET"} if self.method == "HEAD" else scope
         self.scope.setdefault("state", {})["request_id"] = self.request_id
         self._receive = receive
         self._send = send
         self._headers = headers
-        self._is_read = scope["type"] != "http" or _waits_for_an_answer(scope)
+        # Who expects "100-continue" sends the body only when it is asked for.
+        self._is_read = scope["type"] != "http" or b"expect" in sent
 
     async def receive(self) -> Message:
         message = await self._receive()
@@ -130,13 +132,5 @@ class _Exchange:
                     left -= len((await self.receive()).get("body", b""))
 
 
-def _waits_for_an_answer(scope: Scope) -> bool:
-    """Whether the client sends its body only when it is asked to."""
-    return any(name == b"expect" for name, _ in scope["headers"])
-
-
-def _request_id(scope: Scope) -> str:
-    for name, value in scope["headers"]:
-        if name == b"x-request-id" and _SANE_ID.fullmatch(value):
-            return str(value.decode())
-    return str(new_id())
+def _request_id(sent: bytes | None) -> str:
+    return sent.decode() if sent and _SANE_ID.fullmatch(sent) else new_request_id()

@@ -72,9 +72,9 @@ class ApiRequest(Request[Actor, None, State]):
 
 
 def header(request: Request[Any, Any, Any], name: bytes) -> bytes | None:
-    """The first header of this name, in lower case; `headers` would put all into a dict first."""
+    """A header by its name in lower case; `headers` would decode all of them first."""
     headers: Iterable[tuple[bytes, bytes]] = request.scope["headers"]
-    return next((value for each, value in headers if each == name), None)
+    return dict(headers).get(name)
 
 
 def decode(body: bytes, type_: Any) -> Any:

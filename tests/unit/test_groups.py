@@ -1,0 +1,119 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+import pytest
+
+from internal.adapters.postgres.groups import Groups
+
+
+class Writer:
+    """Takes a group and waits until a test lets it go on."""
+
+    def __init__(self, *, most: int = 100, at_once: int = 1) -> None:
+        self.written: list[list[str]] = []
+        self.go_on = asyncio.Semaphore(0)
+        self.groups: Groups[str, str] = Groups(self._write, most=most, at_once=at_once)
+
+    async def _write(self, group: Sequence[str]) -> list[str | Exception]:
+        self.written.append(list(group))
+        await self.go_on.acquire()
+        if "all" in group:
+            raise ValueError("all")
+        return [ValueError(each) if each == "bad" else each.upper() for each in group]
+
+
+async def _settle() -> None:
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
+async def _adding(writer: Writer, *items: str) -> list[asyncio.Task[str]]:
+    tasks = [asyncio.create_task(writer.groups.add(item)) for item in items]
+    await _settle()
+    return tasks
+
+
+async def test_a_lone_item_goes_at_once_and_what_comes_meanwhile_goes_together() -> None:
+    writer = Writer()
+    tasks = await _adding(writer, "a")
+    assert writer.written == [["a"]]
+    tasks += await _adding(writer, "b", "c", "d")
+    assert writer.written == [["a"]]
+
+    writer.go_on.release()
+    await _settle()
+    assert writer.written == [["a"], ["b", "c", "d"]]
+    writer.go_on.release()
+
+    assert await asyncio.gather(*tasks) == ["A", "B", "C", "D"]
+
+
+async def test_an_item_that_comes_as_the_last_group_ends_is_not_left_behind() -> None:
+    writer = Writer()
+    for _ in range(3):
+        (task,) = await _adding(writer, "a")
+        writer.go_on.release()
+        assert await task == "A"
+        writer.go_on.release()
+        assert await writer.groups.add("b") == "B"
+
+
+async def test_a_group_is_not_larger_than_it_may_be() -> None:
+    writer = Writer(most=2)
+    tasks = await _adding(writer, "a", "b", "c", "d", "e")
+    for _ in range(3):
+        writer.go_on.release()
+        await _settle()
+    await asyncio.gather(*tasks)
+
+    assert writer.written == [["a", "b"], ["c", "d"], ["e"]]
+
+
+async def test_as_many_groups_as_may_be_are_written_at_once() -> None:
+    writer = Writer(at_once=2)
+    tasks = await _adding(writer, "a")
+    tasks += await _adding(writer, "b")
+    tasks += await _adding(writer, "c")
+    assert writer.written == [["a"], ["b"]]
+    for _ in range(3):
+        writer.go_on.release()
+    assert await asyncio.gather(*tasks) == ["A", "B", "C"]
+
+
+async def test_a_caller_who_is_canceled_disturbs_nobody() -> None:
+    writer = Writer()
+    sent, beside = await _adding(writer, "a", "b")
+    waiting, last = await _adding(writer, "c", "d")
+    sent.cancel()
+    waiting.cancel()
+    for _ in range(3):
+        writer.go_on.release()
+
+    assert [await beside, await last] == ["B", "D"]
+    assert "c" not in {item for group in writer.written for item in group}
+    assert sent.cancelled()
+    assert waiting.cancelled()
+
+
+async def test_what_is_wrong_with_one_item_is_told_to_it_alone() -> None:
+    writer = Writer()
+    good, bad, other = await _adding(writer, "a", "bad", "b")
+    writer.go_on.release()
+
+    assert [await good, await other] == ["A", "B"]
+    with pytest.raises(ValueError, match="bad"):
+        await bad
+
+
+async def test_what_a_write_raises_is_told_to_its_whole_group_and_to_no_other() -> None:
+    writer = Writer()
+    failing = await _adding(writer, "a", "all")
+    following = await _adding(writer, "b")
+    writer.go_on.release()
+    writer.go_on.release()
+
+    ends = await asyncio.gather(*failing, return_exceptions=True)
+    assert [str(end) for end in ends] == ["all", "all"]
+    assert await following[0] == "B"
