@@ -21,10 +21,10 @@ NPM := PATH="$(CURDIR)/$(BIN):$$PATH" npm --prefix web --no-audit --no-fund
 # $(call quietly,command): its output is shown only if it fails.
 quietly = $(1) >$(LOG) 2>&1 || { cat $(LOG); exit 1; }
 
-.PHONY: help run test chaos check check-python check-web check-container format api-types bench schema screenshots lock clean browser
+.PHONY: help run test chaos check check-python check-web check-container format api-types bench bench-publish schema screenshots lock clean browser
 
 help: ## Show this list
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1|\2/p' Makefile | while IFS='|' read -r target text; do printf '%-12s %s\n' "$$target" "$$text"; done
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1|\2/p' Makefile | while IFS='|' read -r target text; do printf '%-13s %s\n' "$$target" "$$text"; done
 
 run: .venv/.runtime web/dist/index.html ## Start everything on http://127.0.0.1:8080 (settings pass through the environment)
 	@exec $(BIN)/windlass serve
@@ -65,8 +65,11 @@ api-types: .venv/.dev web/node_modules/.package-lock.json ## Take the dashboard'
 		$(or $(URL),http://127.0.0.1:8080) >web/openapi.json
 	@$(NPM) run generate
 
-bench: .venv/.dev ## Measure the latency from submit to start
-	@$(BIN)/python benchmarks/latency.py
+bench: .venv/.dev ## Measure Windlass beside other queues (FULL=1 for all of it, ONLY=drain,idle for some, ARGS=--help)
+	@$(BIN)/python -m benchmarks $(if $(FULL),--full) $(if $(ONLY),--only $(ONLY)) $(ARGS)
+
+bench-publish: .venv/.dev ## Put the last figures into docs/performance.md and its picture
+	@$(BIN)/python -m benchmarks.publish
 
 schema: .venv/.dev ## Draw the tables again: docs/schema.md
 	@$(BIN)/python docs/schema.py
@@ -80,7 +83,7 @@ lock: .venv/.dev ## Resolve the locks again (ARGS=--upgrade takes newer versions
 	@$(COMPILE) --output-file requirements-build.lock --constraint requirements-dev.lock --group build
 
 clean: ## Remove what was installed and built; the data directory stays
-	@rm -rf .venv web/node_modules web/dist dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@rm -rf .venv .bench web/node_modules web/dist dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
 browser:
 	@if [ -n "$$CHROMIUM" ] || [ -x /usr/bin/chromium ]; then exit 0; fi; \

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Final
 from prometheus_client import REGISTRY
 
 import internal
+from internal.adapters.http import frame
 from internal.adapters.http.app import Parts, build_app
 from internal.adapters.http.asgi import App
 from internal.adapters.http.dashboard import load_dashboard
@@ -18,10 +20,11 @@ from internal.adapters.postgres.database import open_database
 from internal.adapters.postgres.wakeups import PostgresWakeups
 from internal.adapters.security.passwords import BcryptHasher
 from internal.adapters.security.tokens import Tokens
+from internal.adapters.telemetry.requests import JsonRequestLog, TextRequestLog
 from internal.adapters.websocket.jobs import JobSockets
 from internal.bootstrap.listening import listening_socket
 from internal.bootstrap.process import ExitCode
-from internal.bootstrap.settings import Settings
+from internal.bootstrap.settings import Settings, logs_json
 from internal.bootstrap.web_server import serve_app
 from internal.bootstrap.wiring import (
     Store,
@@ -50,6 +53,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> int:
     hasher = BcryptHasher()
     store = Store(database, wakeups, settings)
     live = live_of(store)
+    request_log = _request_log(settings)
     duties = (live.duty(), relay_of(store), partitioner(store.upkeep()))
     background = [
         asyncio.create_task(wakeups.run(), name="wake-ups"),
@@ -58,8 +62,9 @@ async def run(settings: Settings, stop: asyncio.Event) -> int:
     try:
         with suppress(UnavailableError):  # the partitioner tries again
             await store.upkeep().make_partitions()
-        await serve_app(_app(store, handlers, hasher, live), listener, stop)
+        await serve_app(_app(store, handlers, hasher, live, request_log), listener, stop)
     finally:
+        request_log.flush()
         for task in background:
             task.cancel()
         hasher.close()
@@ -67,7 +72,19 @@ async def run(settings: Settings, stop: asyncio.Event) -> int:
     return ExitCode.OK if stop.is_set() else ExitCode.FAILED
 
 
-def _app(store: Store, handlers: Handlers, hasher: BcryptHasher, live: Live) -> App:
+def _request_log(settings: Settings) -> JsonRequestLog | TextRequestLog:
+    if logs_json(settings):
+        return JsonRequestLog(frame.__name__, "api", sys.stderr.buffer)
+    return TextRequestLog(frame.__name__)
+
+
+def _app(
+    store: Store,
+    handlers: Handlers,
+    hasher: BcryptHasher,
+    live: Live,
+    request_log: frame.RequestLog,
+) -> App:
     settings = store.settings
     tokens = Tokens(settings.jwt_secret, settings.access_token_ttl)
     accounts = accounts_of(store, hasher, tokens)
@@ -80,6 +97,7 @@ def _app(store: Store, handlers: Handlers, hasher: BcryptHasher, live: Live) -> 
         refresh_ttl=settings.refresh_token_ttl,
         check_ready=store.database.check,
         registry=REGISTRY,
+        request_log=request_log,
         dashboard=load_dashboard(_dashboard_folder()),
     )
     sockets = JobSockets(live, tokens, accounts.tickets, accounts.sessions)

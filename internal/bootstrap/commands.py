@@ -7,12 +7,10 @@ import argparse
 import asyncio
 import logging
 import os
-import sys
 
 from internal.adapters.telemetry import configure_logging
 from internal.bootstrap.process import LAST_WRITES, ExitCode, Main, follow_parent, run_process
-from internal.bootstrap.setting_list import LogFormat
-from internal.bootstrap.settings import Settings, doubts, read_settings
+from internal.bootstrap.settings import Settings, doubts, logs_json, read_settings
 from internal.domain.accounts import Role
 
 _log = logging.getLogger(__name__)
@@ -123,10 +121,7 @@ def _run_process(settings: Settings, main: Main, *, supervised: bool) -> int:
 
 def _start(process: str, *, quietly: bool = False) -> Settings:
     settings = read_settings(os.environ)
-    as_json = settings.log_format is LogFormat.JSON or (
-        settings.log_format is LogFormat.AUTO and not sys.stderr.isatty()
-    )
-    configure_logging(process, as_json=as_json)
+    configure_logging(process, as_json=logs_json(settings))
     for doubt in [] if quietly else doubts(os.environ):
         _log.warning("%s", doubt)
     return settings

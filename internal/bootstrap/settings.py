@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import difflib
+import sys
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
@@ -69,6 +70,13 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
     if settings.database_url:
         return msgspec.structs.replace(settings, admin_email="")
     return settings
+
+
+def logs_json(settings: Settings) -> bool:
+    """Whether log lines are for machines: `auto` looks where standard error goes."""
+    if settings.log_format is LogFormat.AUTO:
+        return not sys.stderr.isatty()
+    return settings.log_format is LogFormat.JSON
 
 
 def doubts(environment: Mapping[str, str]) -> list[str]:

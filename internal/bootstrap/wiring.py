@@ -146,6 +146,7 @@ def worker_of(store: Store, handlers: Handlers) -> Worker:
         handlers=handlers,
         settings=WorkerSettings(
             slots=settings.worker_concurrency,
+            reserve=settings.worker_reserve,
             lease_ttl=settings.lease_ttl,
             shutdown_grace=settings.shutdown_grace,
         ),
@@ -159,6 +160,7 @@ def _upkeep(store: Store) -> Sequence[Duty]:
         upkeep.stager(statements),
         upkeep.lifeline(statements),
         upkeep.folder(statements),
+        upkeep.tender(statements),
         upkeep.partitioner(statements),
         upkeep.pruner(statements),
         relay_of(store),

@@ -16,7 +16,7 @@ from internal.domain.errors import UnavailableError
 
 # One for the producer, the completer, the heart and each duty: a slow one keeps none of the others
 # from the database, least of all the heart.
-CONNECTIONS: Final = 9
+CONNECTIONS: Final = 10
 
 _log = logging.getLogger(__name__)
 

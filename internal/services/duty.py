@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from datetime import timedelta
 from typing import Final
 
 from internal.domain.errors import UnavailableError
 from internal.domain.ports.feed import Topic, Wakeups
 
-# How long one more wake-up may join: a burst becomes one round, a lone event is hardly late.
+# At least so long between two rounds: a burst becomes few, and a lone event is not late at all.
 GATHER_S: Final = 0.002
 # How soon a round that failed is tried again, however rare it is otherwise.
 LONGEST_RETRY: Final = timedelta(seconds=5)
@@ -68,9 +69,7 @@ class Duty:
         if pause <= timedelta(0):
             await asyncio.sleep(0)
             return
-        try:
+        await asyncio.sleep(GATHER_S)
+        with suppress(TimeoutError):
             async with asyncio.timeout(pause.total_seconds()):
                 await self._due.wait()
-                await asyncio.sleep(GATHER_S)
-        except TimeoutError:
-            pass

@@ -13,7 +13,9 @@ STAGED_AT_ONCE: Final = 1000
 RESCUED_AT_ONCE: Final = 500
 FOLDED_AT_ONCE: Final = 5000
 RELAYED_AT_ONCE: Final = 500
+TENDED_AT_ONCE: Final = 1000
 AT_ONCE: Final = timedelta(0)
+WHILE_BUSY: Final = timedelta(milliseconds=200)
 
 
 def stager(upkeep: Upkeep) -> Duty:
@@ -38,13 +40,25 @@ def lifeline(upkeep: Upkeep) -> Duty:
 
 
 def folder(upkeep: Upkeep) -> Duty:
-    """Adds up the counters."""
+    """Adds up the counters, and lets users pay what their jobs really used."""
 
     async def run_once() -> timedelta | None:
         folded = await upkeep.fold_counters(FOLDED_AT_ONCE)
-        return AT_ONCE if folded == FOLDED_AT_ONCE else None
+        if folded == FOLDED_AT_ONCE:
+            return AT_ONCE
+        return WHILE_BUSY if folded else None
 
     return Duty("folder", run_once, pause=timedelta(seconds=1))
+
+
+def tender(upkeep: Upkeep) -> Duty:
+    """Keeps claims from looking at empty queues, and in the others at what was served."""
+
+    async def run_once() -> timedelta | None:
+        tended = await upkeep.tend_flows(TENDED_AT_ONCE)
+        return AT_ONCE if tended == TENDED_AT_ONCE else None
+
+    return Duty("tender", run_once, pause=timedelta(milliseconds=500))
 
 
 def relay(feed: Relay) -> Duty:

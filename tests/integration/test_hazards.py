@@ -11,7 +11,7 @@ import asyncpg
 import pytest
 
 from internal.adapters.postgres import database as database_module
-from internal.adapters.postgres import submissions as submissions_module
+from internal.adapters.postgres import flows as flows_module
 from internal.adapters.postgres import wakeups as wakeups_module
 from internal.adapters.postgres.database import open_database
 from internal.adapters.postgres.wakeups import PostgresWakeups
@@ -109,7 +109,7 @@ async def test_a_request_that_gets_no_connection_in_time_is_told_to_come_back(
 async def test_known_flows_may_be_forgotten_at_any_moment(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(submissions_module, "KNOWN_FLOWS", 1)
+    monkeypatch.setattr(flows_module, "KNOWN_FLOWS", 1)
     actor = await store.a_user()
     await store.submit(actor, queue="known")
     both = [a_job(0, queue="known"), a_job(1, queue="new")]

@@ -136,7 +136,6 @@ async def test_a_lease_that_nobody_rescues_is_named_after_a_while(
 
 async def test_a_job_that_is_leased_twice_is_named(store: Store, ada: Actor) -> None:
     job = await leased(store, ada)
-    await store.execute("alter table lease drop constraint lease_job")
     await store.execute("alter table lease drop constraint lease_pkey")
     await store.execute("insert into lease select * from lease")
     found = await violations(store)
@@ -243,21 +242,61 @@ async def test_what_is_another_users_is_named(
 
 
 @pytest.mark.parametrize(
-    ("change", "what"),
+    ("number", "change", "what"),
     [
-        ("update finished set user_id = $1", "job {} is one user's, its place in finished"),
-        ("update flow set user_id = $1", "job {} ended in another user's queue"),
-        ("update attempt set user_id = $1", "job {} has an attempt of another user"),
+        (6, "update finished set user_id = $1", "job {} stands nowhere"),
+        (9, "update flow set user_id = $1", "job {} ended in another user's queue"),
+        (9, "update attempt set user_id = $1", "job {} has an attempt of another user"),
     ],
     ids=["place", "queue", "attempt"],
 )
 async def test_what_ended_as_another_users_is_named(
-    store: Store, ada: Actor, change: str, what: str
+    store: Store, ada: Actor, number: int, change: str, what: str
 ) -> None:
     job, eve = await failed(store, ada), await store.a_user()
     await store.execute(change, eve.user_id)
-    found = (await violations(store))[9]
+    found = (await violations(store))[number]
     assert any(each.startswith(what.format(job)) for each in found)
+
+
+async def test_a_job_that_finished_twice_is_named(store: Store, ada: Actor) -> None:
+    job = await failed(store, ada)
+    await store.execute("""
+        insert into finished (job_id, user_id, flow_id, priority, attempts, number, max_attempts,
+                              version, run_at, status)
+        select job_id, user_id, flow_id, priority, attempts, number, max_attempts, version, run_at,
+               6
+        from finished
+    """)
+    assert await violations(store) == {6: [f"job {job} has finished 2 times"]}
+
+
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        ("update flow set awake = false", "queue emails (1) sleeps, and has queued jobs"),
+        (
+            "update flow set low = '2100-01-01Z'",
+            "queue emails (1) begins at 2100-01-01 00:00:00+00, and has a job queued for ",
+        ),
+        (
+            "update tenant set awake = false",
+            "user {} sleeps, and has jobs in queue emails (1) that a worker serves",
+        ),
+    ],
+    ids=["asleep", "hidden", "user asleep"],
+)
+async def test_queued_jobs_that_no_claim_would_find_are_named(
+    store: Store, ada: Actor, change: str, what: str
+) -> None:
+    await store.a_worker()
+    await store.execute("update worker set started_at = now() - interval '1 minute'")
+    await store.submit(ada, queue="emails")
+    assert await violations(store) == {}
+
+    await store.execute(change)
+    ((found,),) = (await violations(store)).values()
+    assert found.startswith(what.format(ada.user_id))
 
 
 async def test_many_violations_are_counted_and_the_first_named(store: Store, ada: Actor) -> None:

@@ -263,8 +263,10 @@ async def test_a_claim_whose_answer_is_lost_is_claimed_again_under_a_new_name(
     kept = store.work.claim
     failed: list[int] = []
 
-    async def claim(worker_id: str, routes: Any, limit: int) -> list[ClaimedJob]:
-        jobs = await kept(worker_id, routes, limit)
+    async def claim(
+        worker_id: str, routes: Any, limit: int, passed_over: Any = ()
+    ) -> list[ClaimedJob]:
+        jobs = await kept(worker_id, routes, limit, passed_over)
         if jobs and not failed:
             failed.append(len(jobs))
             raise ConnectionResetError("the answer never arrived")
@@ -342,19 +344,23 @@ async def test_a_job_that_ended_while_the_database_was_away_is_not_run_again(
     actor, names = await store.a_user(), set()
     claim, finish, beat = store.work.claim, store.work.finish, store.work.beat
 
-    async def claim_unless_away(worker_id: str, routes: Any, limit: int) -> list[ClaimedJob]:
+    async def claim_unless_away(
+        worker_id: str, routes: Any, limit: int, passed_over: Any = ()
+    ) -> list[ClaimedJob]:
         names.add(worker_id)
         if away:
             raise UnavailableError
-        return await claim(worker_id, routes, limit)
+        return await claim(worker_id, routes, limit, passed_over)
 
     async def finish_unless_away(ends: Any) -> set[UUID]:
         if away:
             raise UnavailableError
         return await finish(ends)
 
-    async def beat_and_be_back(worker_id: str, ttl: timedelta, held: Any = None) -> Beat:
-        answer = await beat(worker_id, ttl, held)
+    async def beat_and_be_back(
+        worker_id: str, ttl: timedelta, held: Any = None, **load: int
+    ) -> Beat:
+        answer = await beat(worker_id, ttl, held, **load)
         if held is not None:
             away.clear()
         return answer

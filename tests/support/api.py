@@ -16,6 +16,7 @@ import msgspec
 from prometheus_client import CollectorRegistry
 
 from internal.adapters.handlers import shipped
+from internal.adapters.http import frame
 from internal.adapters.http.app import Parts, build_app
 from internal.adapters.http.asgi import App
 from internal.adapters.http.dashboard import load_dashboard
@@ -26,6 +27,7 @@ from internal.adapters.postgres.throttle import PostgresLoginThrottle
 from internal.adapters.postgres.tickets import PostgresTickets
 from internal.adapters.security.passwords import BcryptHasher
 from internal.adapters.security.tokens import Tokens
+from internal.adapters.telemetry.requests import TextRequestLog
 from internal.adapters.websocket.jobs import JobSockets
 from internal.bootstrap.listening import listening_socket
 from internal.bootstrap.web_server import serve_app
@@ -148,6 +150,7 @@ def _parts(store: Store, hasher: BcryptHasher, settings: Settings) -> Parts:
         refresh_ttl=settings.refresh_ttl,
         check_ready=store.database.check,
         registry=CollectorRegistry(),
+        request_log=TextRequestLog(frame.__name__),
         dashboard=load_dashboard(settings.dashboard),
     )
 

@@ -2,27 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
+from internal.domain.handlers import Handler, Handlers
 from internal.domain.ids import new_id
 from internal.domain.ports.work import Beat, ClaimedJob, Finish, Lease
-from internal.domain.retry import Backoff, Strategy
+from internal.domain.retry import Strategy
+from internal.services.worker.completer import Completer
+from internal.services.worker.executor import Executor
+from internal.services.worker.heart import Heart
+from internal.services.worker.lag import Lag
+from internal.services.worker.producer import Producer
+from internal.services.worker.running import Running
+from internal.services.worker.slots import Slots
 
 
-def a_claimed_job(type_: str = "noop", timeout_ms: int = 60_000) -> ClaimedJob:
+def a_claimed_job(
+    type_: str = "noop",
+    *,
+    timeout_ms: int = 60_000,
+    user_id: UUID | None = None,
+    tag: float = 0.0,
+    weight: float = 1.0,
+) -> ClaimedJob:
     return ClaimedJob(
         id=new_id(),
-        user_id=new_id(),
+        user_id=user_id or new_id(),
         token=2,
         type=type_,
         payload="{}",
         number=1,
         attempts=0,
         max_attempts=3,
-        backoff=Backoff(Strategy.FIXED, base_ms=1, max_ms=1),
+        backoff_strategy=Strategy.FIXED,
+        backoff_base_ms=1,
+        backoff_max_ms=1,
+        backoff_jitter=0.0,
         timeout_ms=timeout_ms,
+        tag=tag,
+        weight=weight,
     )
 
 
@@ -57,19 +78,89 @@ class Names:
     """Workers: notes the beats; a name in `failing` raises what stands there."""
 
     def __init__(self) -> None:
+        self.canceled: set[UUID] = set()
+        self.loads: list[tuple[int, int]] = []
         self.beats: list[tuple[str, list[UUID] | None]] = []
         self.left: list[str] = []
         self.failing: dict[str, Exception] = {}
 
-    async def register(self, worker_id: str, ttl: timedelta, slots: int) -> None: ...
+    async def register(
+        self, worker_id: str, ttl: timedelta, slots: int, routes: Sequence[str]
+    ) -> None: ...
 
     async def beat(
-        self, worker_id: str, ttl: timedelta, held: Sequence[UUID] | None = None
+        self,
+        worker_id: str,
+        ttl: timedelta,
+        held: Sequence[UUID] | None = None,
+        *,
+        running: int = 0,
+        lag_ms: int = 0,
     ) -> Beat:
         self.beats.append((worker_id, None if held is None else list(held)))
+        self.loads.append((running, lag_ms))
         if worker_id in self.failing:
             raise self.failing[worker_id]
-        return Beat(alive=True)
+        return Beat(alive=True, canceled=frozenset(self.canceled))
 
     async def leave(self, worker_id: str) -> None:
         self.left.append(worker_id)
+
+
+class Queue:
+    """Claims: gives the jobs of `waiting` in order, after `meanwhile` has happened."""
+
+    def __init__(self, *jobs: ClaimedJob) -> None:
+        self.waiting = list(jobs)
+        self.meanwhile: Callable[[], Any] = lambda: None
+        self.asked: list[tuple[int, list[UUID]]] = []
+        self.locked = False
+
+    async def claim(
+        self,
+        worker_id: str,
+        routes: Sequence[str],
+        limit: int,
+        passed_over: Sequence[UUID] = (),
+    ) -> list[ClaimedJob]:
+        self.asked.append((limit, list(passed_over)))
+        self.meanwhile()
+        if self.locked:
+            return []
+        wanted = [job for job in self.waiting if job.user_id not in passed_over][:limit]
+        gone = {job.id for job in wanted}
+        self.waiting = [job for job in self.waiting if job.id not in gone]
+        return wanted
+
+    async def is_waiting(self, routes: Sequence[str], passed_over: Sequence[UUID] = ()) -> bool:
+        return any(job.user_id not in passed_over for job in self.waiting)
+
+
+class Process:
+    """The loops of one worker process over ports played by hand."""
+
+    def __init__(
+        self, *handlers: Handler, slots: int = 4, ttl_s: float = 30, names: Names | None = None
+    ) -> None:
+        ttl = timedelta(seconds=ttl_s)
+        self.queue = Queue()
+        self.ends = Ends()
+        self.names = names or Names()
+        self.slots = Slots(slots, reserve=0.1)
+        self.completer = Completer(self.ends)
+        self.lag = Lag(self.slots, ttl)
+        routes = ("default",)
+        self.heart = Heart(self.names, self.ends, self.slots, self.completer, self.lag, ttl, routes)
+        self.executor = Executor(Handlers(handlers), self.slots, self.completer)
+        self.producer = Producer(
+            self.queue, self.heart, self.slots, self.executor, self.completer, routes
+        )
+
+    async def start(self, job: ClaimedJob) -> Running:
+        """Have an attempt in progress, as after its claim."""
+        identity = self.slots.current or await self.heart.begin()
+        self.slots.buffer.put(identity, [job])
+        running = self.slots.buffer.pop(self.slots.free)
+        assert running is not None
+        self.executor.start(running)
+        return running

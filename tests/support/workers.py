@@ -19,6 +19,7 @@ from tests.support.store import Store
 
 SETTINGS = WorkerSettings(
     slots=20,
+    reserve=0.1,
     lease_ttl=timedelta(seconds=30),
     shutdown_grace=timedelta(seconds=5),
 )

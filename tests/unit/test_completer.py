@@ -1,7 +1,8 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import timedelta
+from collections.abc import Sequence
+from uuid import UUID
 
 import pytest
 
@@ -25,8 +26,8 @@ def an_end(outcome: Outcome = Outcome.SUCCEEDED, result: str | None = None) -> F
         lease=Lease(new_id(), 2),
         outcome=outcome,
         settlement=Settlement(Status.SUCCEEDED, 1),
-        started_ago=timedelta(0),
-        ended_ago=timedelta(0),
+        started_ago=0.0,
+        ended_ago=0.0,
         result=result,
     )
 
@@ -94,3 +95,73 @@ async def test_what_is_being_recorded_counts_as_unrecorded_until_it_is() -> None
     await completer.drained()
     assert completer.unrecorded == set()
     living.cancel()
+
+
+async def test_successes_are_flushed_apart_from_the_others() -> None:
+    ends = Ends()
+    completer = Completer(ends)
+    for outcome in (Outcome.SUCCEEDED, Outcome.FAILED, Outcome.SUCCEEDED, Outcome.RELEASED):
+        await completer.put(an_end(outcome))
+
+    await completer.run_once()
+
+    assert ends.flushes == [2, 2]
+    outcomes = [end.outcome for end in ends.recorded]
+    assert outcomes == [Outcome.SUCCEEDED] * 2 + [Outcome.FAILED, Outcome.RELEASED]
+
+
+async def test_a_lone_end_is_flushed_at_once_and_what_comes_meanwhile_together() -> None:
+    ends = Slow()
+    completer = Completer(ends)
+    living = asyncio.create_task(completer.run())
+    await completer.put(an_end())
+    await ends.began.wait()
+    for _ in range(5):
+        await completer.put(an_end())
+    ends.go_on.set()
+    await completer.drained()
+    living.cancel()
+
+    assert ends.flushes == [1, 5]
+
+
+async def test_who_hands_over_waits_while_too_much_is_pending(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(completer_module, "MAX_PENDING", 2)
+    completer = Completer(Ends())
+    await completer.put(an_end())
+    await completer.put(an_end())
+    waiting = asyncio.create_task(completer.put(an_end()))
+    await asyncio.sleep(0)
+    assert not waiting.done()
+
+    await completer.run_once()
+    await waiting
+
+    assert len(completer.unrecorded) == 1
+
+
+async def test_ends_that_waited_are_that_much_longer_ago() -> None:
+    ends = Ends(UnavailableError())
+    completer = Completer(ends)
+    await completer.put(an_end())
+
+    await completer.run_once()
+
+    (end,) = ends.recorded
+    assert end.started_ago == end.ended_ago >= 1
+
+
+class Slow(Ends):
+    """Begins to record, and goes on when told."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.began = asyncio.Event()
+        self.go_on = asyncio.Event()
+
+    async def finish(self, ends: Sequence[Finish]) -> set[UUID]:
+        self.began.set()
+        await self.go_on.wait()
+        return await super().finish(ends)

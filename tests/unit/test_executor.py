@@ -2,21 +2,22 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from contextvars import ContextVar
 from typing import Any
 
 import msgspec
 import pytest
 
-from internal.domain.handlers import Fail, Handler, Handlers, JobContext, handler
+from internal.domain.handlers import Fail, Handler, JobContext, handler
 from internal.domain.jobs import Outcome, Status
 from internal.domain.ports.work import ClaimedJob, Finish
 from internal.services.worker import completer as completer_module
-from internal.services.worker.completer import Completer
-from internal.services.worker.executor import Executor
-from internal.services.worker.slots import Identity, Running, Slots
-from tests.support.work import Ends, a_claimed_job
+from internal.services.worker.running import Running
+from tests.support.conditions import eventually
+from tests.support.work import Process, a_claimed_job
 
 Payload = dict[str, Any]
+SECRET: ContextVar[str] = ContextVar("SECRET")
 
 
 class OddError(BaseException):
@@ -33,27 +34,16 @@ class Picky(msgspec.Struct):
         raise ValueError("nul \0, surrogate \ud800" + "!" * 100_000)
 
 
-class Bench:
-    """An executor with four slots, and what it handed over."""
-
-    def __init__(self, *handlers: Handler) -> None:
-        self.ends = Ends()
-        self.slots = Slots(4)
-        self.identity = self.slots.current = Identity()
-        self.completer = Completer(self.ends)
-        self.executor = Executor(Handlers(handlers), self.slots, self.completer)
-
-    def start(self, job: ClaimedJob) -> asyncio.Task[None]:
-        running = Running(job)
-        self.executor.start(self.identity, running)
-        assert running.task is not None
-        return running.task
-
-    async def run(self, type_: str) -> Finish:
-        await asyncio.wait_for(self.start(a_claimed_job(type_)), 10)
-        await self.completer.run_once()
-        (end,) = self.ends.recorded
-        return end
+async def end_of(job: ClaimedJob, *handlers: Handler) -> Finish:
+    """Run one attempt and say what was recorded of it."""
+    process = Process(*handlers)
+    running = await process.start(job)
+    assert running.task is not None
+    await asyncio.wait_for(running.task, 10)
+    await process.completer.run_once()
+    assert process.slots.free == 4
+    (end,) = process.ends.recorded
+    return end
 
 
 @handler("own cancel")
@@ -102,6 +92,11 @@ async def wordless(job: Payload, ctx: JobContext) -> None:
 async def picky(job: Picky, ctx: JobContext) -> None: ...
 
 
+@handler("endless")
+async def endless(job: Payload, ctx: JobContext) -> None:
+    await asyncio.sleep(60)
+
+
 @handler("noop")
 async def noop(job: Payload, ctx: JobContext) -> str:
     return "done"
@@ -124,17 +119,14 @@ async def noop(job: Payload, ctx: JobContext) -> str:
 async def test_whatever_a_handler_raises_ends_its_attempt_as_failed(
     declared: Handler, error: str
 ) -> None:
-    bench = Bench(declared)
-
-    end = await bench.run(declared.type)
+    end = await end_of(a_claimed_job(declared.type), declared)
 
     assert (end.outcome, end.error) == (Outcome.FAILED, error)
     assert end.settlement.attempts == 1
-    assert bench.slots.free == 4
 
 
 async def test_an_error_in_reading_the_payload_is_kept_as_text_that_can_be_stored() -> None:
-    end = await Bench(picky).run("picky")
+    end = await end_of(a_claimed_job("picky"), picky)
 
     assert (end.outcome, end.settlement.status) == (Outcome.FAILED, Status.FAILED)
     assert end.error is not None
@@ -142,39 +134,83 @@ async def test_an_error_in_reading_the_payload_is_kept_as_text_that_can_be_store
     assert len(end.error) <= 10_000
 
 
+async def test_a_type_without_a_handler_is_released_for_a_while() -> None:
+    end = await end_of(a_claimed_job("unknown"))
+
+    assert (end.outcome, end.settlement.status) == (Outcome.RELEASED, Status.SCHEDULED)
+
+
 async def test_a_stop_releases_what_still_runs() -> None:
-    @handler("endless")
-    async def endless(job: Payload, ctx: JobContext) -> None:
-        await asyncio.sleep(60)
+    process = Process(endless)
+    running = await process.start(a_claimed_job("endless"))
+    await eventually(lambda: running.started > 0)
 
-    bench = Bench(endless)
-    task = bench.start(a_claimed_job("endless"))
-    await asyncio.sleep(0)
-    task.cancel()
-    await task
-    await bench.completer.run_once()
+    running.stop()
+    await task_of(running)
+    await process.completer.run_once()
 
-    (end,) = bench.ends.recorded
+    (end,) = process.ends.recorded
     assert (end.outcome, end.settlement.status) == (Outcome.RELEASED, Status.QUEUED)
 
 
-@pytest.fixture
-async def full(monkeypatch: pytest.MonkeyPatch) -> Bench:
-    """A bench whose completer takes no second end before it has recorded the first."""
-    monkeypatch.setattr(completer_module, "MAX_PENDING", 1)
-    bench = Bench(noop)
-    await bench.start(a_claimed_job())
-    return bench
+async def test_a_stop_before_the_handler_was_called_hands_the_job_back_uncounted() -> None:
+    process = Process(endless)
+    running = await process.start(a_claimed_job("endless"))
+
+    running.stop()
+    await task_of(running)
+    await process.completer.run_once()
+
+    assert process.ends.recorded == []
+    assert process.ends.handed_back == [running.lease]
+    assert process.slots.free == 4
+
+
+async def test_an_attempt_of_a_lost_lease_records_nothing() -> None:
+    process = Process(endless)
+    running = await process.start(a_claimed_job("endless"))
+    await eventually(lambda: running.started > 0)
+
+    running.lost = True
+    running.stop()
+    await task_of(running)
+
+    assert process.completer.unrecorded == set()
+    assert process.slots.free == 4
+
+
+async def test_the_contextvars_of_one_job_are_unknown_to_the_next() -> None:
+    seen: list[str] = []
+
+    @handler("leaky")
+    async def leaky(job: Payload, ctx: JobContext) -> None:
+        seen.append(SECRET.get("nothing"))
+        SECRET.set("of another user")
+
+    process = Process(leaky)
+    for _ in range(2):
+        await task_of(await process.start(a_claimed_job("leaky")))
+
+    assert seen == ["nothing", "nothing"]
 
 
 async def test_a_stop_does_not_forget_how_an_attempt_ended_that_waits_to_be_recorded(
-    full: Bench,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    task = full.start(a_claimed_job())
-    await asyncio.sleep(0.01)
-    assert not task.done()
-    task.cancel()
-    await task
-    await full.completer.run_once()
+    monkeypatch.setattr(completer_module, "MAX_PENDING", 1)
+    process = Process(noop)
+    await task_of(await process.start(a_claimed_job()))
+    running = await process.start(a_claimed_job())
+    await eventually(lambda: running.ended > 0)
+    assert not task_of(running).done()
 
-    assert [end.outcome for end in full.ends.recorded] == [Outcome.SUCCEEDED, Outcome.SUCCEEDED]
+    running.stop()
+    await task_of(running)
+    await process.completer.run_once()
+
+    assert [end.outcome for end in process.ends.recorded] == [Outcome.SUCCEEDED] * 2
+
+
+def task_of(running: Running) -> asyncio.Task[None]:
+    assert running.task is not None
+    return running.task

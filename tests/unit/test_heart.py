@@ -2,112 +2,176 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 import pytest
 
 from internal.domain.errors import UnavailableError
-from internal.domain.jobs import Outcome, Settlement, Status
-from internal.domain.ports.work import Beat, Finish
-from internal.services.worker.completer import Completer
-from internal.services.worker.heart import Heart
-from internal.services.worker.slots import Identity, Running, Slots
-from tests.support.work import Ends, Names, a_claimed_job
+from internal.domain.handlers import JobContext, handler
+from internal.domain.ports.work import Beat
+from internal.services.worker.heart import LINGER_S
+from internal.services.worker.running import Identity, Running
+from tests.support.conditions import eventually
+from tests.support.work import Names, Process, a_claimed_job
 
-TTL = timedelta(seconds=30)
+Payload = dict[str, Any]
 
 
-class Body:
-    """A heart and what it beats for."""
+@handler("noop")
+async def noop(job: Payload, ctx: JobContext) -> None: ...
 
-    def __init__(self, names: Names | None = None, ttl: timedelta = TTL) -> None:
-        self.names = names or Names()
-        self.ends = Ends()
-        self.slots = Slots(4)
-        self.completer = Completer(self.ends)
-        self.heart = Heart(self.names, self.ends, self.slots, self.completer, ttl)
 
-    async def begin(self) -> Identity:
-        return await self.heart.begin()
+@handler("endless")
+async def endless(job: Payload, ctx: JobContext) -> None:
+    await asyncio.sleep(60)
 
-    def start(self, identity: Identity) -> Running:
-        running = Running(a_claimed_job())
-        identity.running[running.job_id] = running
-        return running
 
-    async def end(self, identity: Identity, running: Running) -> None:
-        await self.completer.put(
-            Finish(
-                lease=running.lease,
-                outcome=Outcome.SUCCEEDED,
-                settlement=Settlement(Status.SUCCEEDED, 0),
-                started_ago=timedelta(0),
-                ended_ago=timedelta(0),
-            )
-        )
-        self.slots.release(identity, running)
+async def ended(process: Process, running: Running) -> None:
+    """Let an attempt end, whose end then waits to be recorded."""
+    assert running.task is not None
+    await asyncio.wait_for(running.task, 10)
+
+
+def let_time_pass(identity: Identity) -> None:
+    """As if the name had been given up long ago."""
+    identity.given_up -= LINGER_S + 1
 
 
 async def test_a_retiring_name_holds_an_ended_job_until_its_end_is_recorded() -> None:
-    body = Body()
-    identity = await body.begin()
-    running = body.start(identity)
-    body.slots.retire()
-    await body.end(identity, running)
+    process = Process(noop)
+    running = await process.start(a_claimed_job())
+    identity = running.identity
+    process.heart.retire()
+    let_time_pass(identity)
+    await ended(process, running)
 
-    await body.heart.run_once()
-    assert body.names.beats == [(identity.id, [running.job_id])]
-    assert body.names.left == []
-    await body.completer.run_once()
-    await body.heart.run_once()
+    await process.heart.run_once()
+    assert process.names.beats == [(identity.id, [running.job_id])]
+    assert process.names.left == []
+    await process.completer.run_once()
+    await process.heart.run_once()
 
-    assert body.names.beats[1:] == [(identity.id, [])]
-    assert body.names.left == [identity.id]
-    assert body.slots.identities == []
+    assert process.names.beats[1:] == [(identity.id, [])]
+    assert process.names.left == [identity.id]
+    assert process.slots.identities == []
 
 
-async def test_what_was_recorded_is_not_held_for_ever() -> None:
-    body = Body()
-    identity = await body.begin()
-    await body.end(identity, body.start(identity))
-    await body.completer.run_once()
+async def test_an_end_from_before_its_name_was_given_up_is_held_as_well() -> None:
+    process = Process(noop)
+    running = await process.start(a_claimed_job())
+    await ended(process, running)
+    process.heart.retire()
 
-    await body.heart.run_once()
+    await process.heart.run_once()
 
-    assert identity.ending == set()
+    assert process.names.beats == [(running.identity.id, [running.job_id])]
+
+
+async def test_a_retiring_name_holds_what_is_buffered_under_it() -> None:
+    process = Process()
+    identity = await process.heart.begin()
+    job = a_claimed_job()
+    process.slots.buffer.put(identity, [job])
+    process.heart.retire()
+
+    await process.heart.run_once()
+
+    assert process.names.beats == [(identity.id, [job.id])]
+
+
+async def test_a_given_up_name_beats_on_while_a_claim_for_it_may_still_commit() -> None:
+    process = Process()
+    identity = await process.heart.begin()
+    process.heart.retire()
+
+    await process.heart.run_once()
+    assert process.names.left == []
+    let_time_pass(identity)
+    await process.heart.run_once()
+
+    assert process.names.left == [identity.id]
 
 
 async def test_a_name_that_cannot_beat_does_not_keep_the_others_from_it() -> None:
-    body = Body()
-    first = await body.begin()
-    body.start(first)
-    body.slots.retire()
-    second = await body.begin()
-    body.names.failing[first.id] = RuntimeError("its leases cannot be handed back")
+    process = Process()
+    first = await process.heart.begin()
+    process.heart.retire()
+    second = await process.heart.begin()
+    process.names.failing[first.id] = RuntimeError("its leases cannot be handed back")
 
     with pytest.raises(RuntimeError):
-        await body.heart.run_once()
+        await process.heart.run_once()
 
-    assert {name for name, _ in body.names.beats} == {first.id, second.id}
+    assert {name for name, _ in process.names.beats} == {first.id, second.id}
 
 
-class Silent(Names):
+async def test_a_cancel_is_told_to_what_runs_and_hands_back_what_does_not() -> None:
+    process = Process(endless)
+    running = await process.start(a_claimed_job("endless"))
+    job = a_claimed_job()
+    process.slots.buffer.put(running.identity, [job])
+    process.names.canceled = {running.job_id, job.id}
+
+    await process.heart.run_once()
+    await process.completer.run_once()
+
+    assert running.canceled
+    assert process.ends.handed_back == [job.lease]
+    assert len(process.slots.buffer) == 0
+    running.stop()
+
+
+async def test_a_beat_tells_what_runs_and_the_longest_lag_since_the_last() -> None:
+    process = Process(endless)
+    running = await process.start(a_claimed_job("endless"))
+    process.lag.note(0.2)
+    process.lag.note(0.1)
+
+    await process.heart.run_once()
+    await process.heart.run_once()
+
+    assert process.names.loads == [(1, 200), (1, 0)]
+    running.stop()
+
+
+class Frozen(Names):
+    """Does not even end when it is canceled, until it is let go."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.let_go = asyncio.Event()
+
     async def beat(
-        self, worker_id: str, ttl: timedelta, held: Sequence[UUID] | None = None
+        self,
+        worker_id: str,
+        ttl: timedelta,
+        held: Sequence[UUID] | None = None,
+        *,
+        running: int = 0,
+        lag_ms: int = 0,
     ) -> Beat:
-        await asyncio.sleep(60)
-        raise AssertionError
+        while not self.let_go.is_set():
+            with suppress(asyncio.CancelledError):
+                await self.let_go.wait()
+        raise UnavailableError
 
 
 async def test_leases_count_as_lost_when_no_answer_came_for_as_long_as_they_last() -> None:
-    body = Body(Silent(), ttl=timedelta(milliseconds=50))
-    running = body.start(await body.begin())
-    running.task = asyncio.create_task(asyncio.sleep(60))
+    frozen = Frozen()
+    process = Process(endless, names=frozen, ttl_s=0.05)
+    running = await process.start(a_claimed_job("endless"))
+    process.slots.buffer.put(running.identity, [a_claimed_job()])
+    await eventually(lambda: running.started > 0)
 
     with pytest.raises(UnavailableError):
-        await asyncio.wait_for(body.heart.run_once(), 10)
+        await asyncio.wait_for(process.heart.run_once(), 10)
 
     assert running.lost
+    assert running.task is not None
     assert running.task.cancelling()
-    assert body.slots.current is None
+    assert len(process.slots.buffer) == 0
+    assert process.slots.current is None
+    frozen.let_go.set()

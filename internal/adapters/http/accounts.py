@@ -7,7 +7,6 @@ from typing import Annotated, Literal
 
 import msgspec
 from litestar import Response, get, post
-from litestar.di import NamedDependency
 from litestar.handlers import HTTPRouteHandler
 from litestar.openapi.spec import Example
 from litestar.params import Body, JSONBody
@@ -16,7 +15,7 @@ from msgspec import Meta
 from internal.adapters.http.cookies import cookie_token, refresh_cookie
 from internal.adapters.http.requests import ApiRequest
 from internal.adapters.http.routes import BEARER, private, public
-from internal.domain.accounts import MAX_PASSWORD_BYTES, MIN_PASSWORD_BYTES, Actor, User
+from internal.domain.accounts import MAX_PASSWORD_BYTES, MIN_PASSWORD_BYTES, User
 from internal.domain.errors import (
     EmailTakenError,
     ForbiddenError,
@@ -124,8 +123,8 @@ class AccountRoutes:
         forgotten = [] if sent else [refresh_cookie(request, "", 0)]
         return Response(None, cookies=forgotten)
 
-    async def me(self, actor: NamedDependency[Actor]) -> UserAnswer:
-        return UserAnswer(await self._accounts.me(actor))
+    async def me(self, request: ApiRequest) -> UserAnswer:
+        return UserAnswer(await self._accounts.me(request.user))
 
     def _answer(
         self, request: ApiRequest, signed_in: SignedIn, *, in_cookie: bool

@@ -6,11 +6,10 @@ from typing import Final
 
 import msgspec
 from litestar import get
-from litestar.di import NamedDependency
 from litestar.handlers import HTTPRouteHandler
 
+from internal.adapters.http.requests import ApiRequest
 from internal.adapters.http.routes import private
-from internal.domain.accounts import Actor
 from internal.domain.errors import ForbiddenError
 from internal.domain.invariants import Finding
 from internal.services.invariants import Invariants
@@ -40,5 +39,5 @@ class AdminRoutes:
         )
         return [get("/v1/admin/invariants", **invariants)(self.invariants)]
 
-    async def invariants(self, actor: NamedDependency[Actor]) -> InvariantsAnswer:
-        return InvariantsAnswer(await self._invariants.report(actor))
+    async def invariants(self, request: ApiRequest) -> InvariantsAnswer:
+        return InvariantsAnswer(await self._invariants.report(request.user))

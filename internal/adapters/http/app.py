@@ -9,7 +9,6 @@ from typing import cast
 
 import msgspec
 from litestar import Litestar, MediaType, Response, get
-from litestar.di import Provide
 from litestar.handlers import HTTPRouteHandler
 from litestar.types import ControllerRouterHandler
 from prometheus_client import CollectorRegistry
@@ -17,16 +16,16 @@ from prometheus_client import CollectorRegistry
 from internal.adapters.http.accounts import AccountRoutes
 from internal.adapters.http.admin import AdminRoutes
 from internal.adapters.http.asgi import App
-from internal.adapters.http.auth import acting, admit_anyone, admit_users
+from internal.adapters.http.auth import admit_anyone, admit_users
 from internal.adapters.http.dashboard import Dashboard, Site
 from internal.adapters.http.errors import answer_error
-from internal.adapters.http.frame import Frame
+from internal.adapters.http.frame import Frame, RequestLog
 from internal.adapters.http.jobs import JobRoutes
 from internal.adapters.http.live import LiveRoutes
 from internal.adapters.http.metrics import RequestMetrics
 from internal.adapters.http.openapi import describe
 from internal.adapters.http.operation import OperationRoutes, Readiness
-from internal.adapters.http.requests import MAX_BODY_BYTES, ApiRequest
+from internal.adapters.http.requests import ApiRequest
 from internal.domain.ports.accounts import TokenIssuer
 from internal.services.accounts import Accounts
 from internal.services.invariants import Invariants
@@ -44,6 +43,7 @@ class Parts(msgspec.Struct, frozen=True):
     refresh_ttl: timedelta
     check_ready: Readiness
     registry: CollectorRegistry
+    request_log: RequestLog
     dashboard: Dashboard
 
 
@@ -63,15 +63,13 @@ def build_app(parts: Parts, more_handlers: Sequence[ControllerRouterHandler] = (
     api = Litestar(
         [*handlers, *more_handlers, _document(handlers, parts.version)],
         before_request=admit_users(parts.tokens),
-        dependencies={"actor": Provide(acting, sync_to_thread=False)},
         exception_handlers={Exception: answer_error},
         logging_config=None,
         openapi_config=None,
         request_class=ApiRequest,
-        request_max_body_size=MAX_BODY_BYTES,
     )
     site = Site(cast(App, api), parts.dashboard, frozenset(route.path for route in api.routes))
-    return Frame(site, parts.version, RequestMetrics(parts.registry))
+    return Frame(site, parts.version, RequestMetrics(parts.registry), parts.request_log)
 
 
 def _document(described: Sequence[ControllerRouterHandler], version: str) -> HTTPRouteHandler:

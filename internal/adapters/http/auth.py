@@ -7,8 +7,7 @@ from typing import Any
 
 from litestar import Request
 
-from internal.adapters.http.requests import ApiRequest, refuse_unknown_query
-from internal.domain.accounts import Actor
+from internal.adapters.http.requests import header, refuse_unknown_query
 from internal.domain.errors import UnauthenticatedError
 from internal.domain.ports.accounts import TokenIssuer
 
@@ -22,19 +21,15 @@ def admit_users(tokens: TokenIssuer) -> Callable[[Request[Any, Any, Any]], Await
     """Before a route of users: runs ahead of reading the body, so strangers cannot send much."""
 
     async def admit(request: Request[Any, Any, Any]) -> None:
-        request.scope["user"] = tokens.verify(_bearer(request.headers.get("authorization", "")))
+        sent = header(request, b"authorization") or b""
+        request.scope["user"] = tokens.verify(_bearer(sent))
         refuse_unknown_query(request)
 
     return admit
 
 
-def acting(request: ApiRequest) -> Actor:
-    """What a handler's `actor` is: the user who was admitted."""
-    return request.user
-
-
-def _bearer(header: str) -> str:
-    scheme, _, token = header.partition(" ")
+def _bearer(sent: bytes) -> str:
+    scheme, _, token = sent.decode("latin-1").partition(" ")
     if scheme.lower() != "bearer" or not token:
         raise UnauthenticatedError
     return token.strip()

@@ -49,10 +49,7 @@ _REFUSED_BY_LITESTAR: Final = {
     400: ("VALIDATION_ERROR", ""),
     404: ("NOT_FOUND", "There is no such route"),
     405: ("METHOD_NOT_ALLOWED", "This route does not have this method"),
-    413: ("PAYLOAD_TOO_LARGE", "The request is too large: 16 MiB at most"),
 }
-_GONE: Final = "client disconnected prematurely"
-_BROKE_OFF: Final = FieldError(BODY, "broke off before its end")
 
 _log = logging.getLogger(__name__)
 
@@ -80,9 +77,6 @@ def answer_error(request: Request[Any, Any, Any], error: Exception) -> Response[
         return _answer(request, _invalid(error), HTTPStatus.BAD_REQUEST)
     if isinstance(error, HTTPException) and error.status_code in _REFUSED_BY_LITESTAR:
         return _answer_refusal(request, error)
-    if isinstance(error, HTTPException) and error.detail == _GONE:
-        # Read by nobody, but it is counted: as the client's doing, not ours.
-        return _answer(request, ValidationError.of(_BROKE_OFF), HTTPStatus.BAD_REQUEST)
     _log.error("request failed", exc_info=error, extra={"request_id": _request_id(request)})
     return _answer_unexpected(request)
 

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import re
 from contextlib import suppress
-from http import HTTPStatus
 from time import perf_counter
-from typing import Final
+from typing import Final, Protocol
 
 from internal.adapters.http.asgi import App, Message, Receive, Scope, Send
 from internal.adapters.http.metrics import RequestMetrics
@@ -41,21 +39,29 @@ PROBES: Final = frozenset({"/health", "/ready", "/metrics"})
 _STARTS: Final = frozenset(
     {"http.response.start", "websocket.accept", "websocket.http.response.start"}
 )
+REFUSED: Final = 400
 # Four times the largest body that is taken.
 MOST_READ_FOR_NOTHING: Final = 64 * 1024 * 1024
 LONGEST_READ_FOR_NOTHING_S: Final = 10.0
-_SANE_ID: Final = re.compile(rb"[A-Za-z0-9._-]{1,100}")
+# A client may send its access token by mistake, and ids are logged.
+_SANE_ID: Final = re.compile(rb"(?!eyJ)[A-Za-z0-9._-]{1,100}")
 
-_log = logging.getLogger(__name__)
+
+class RequestLog(Protocol):
+    """Where every request leaves a line."""
+
+    def note(self, method: str, route: str, status: int, ms: float, request_id: str) -> None:
+        """Write about a request, soon; `ms` is from its head to the end of its answer."""
 
 
 class Frame:
     """The outermost ASGI layer; it treats HEAD as a GET whose body the server leaves out."""
 
-    def __init__(self, app: App, version: str, metrics: RequestMetrics) -> None:
+    def __init__(self, app: App, version: str, metrics: RequestMetrics, log: RequestLog) -> None:
         self._app = app
         self._headers = ((b"windlass-version", version.encode()), *_DEFAULTS)
         self._metrics = metrics
+        self._log = log
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -73,15 +79,9 @@ class Frame:
         method = exchange.method
         route = exchange.scope.get("path_template") or UNROUTED
         self._metrics.observe(method, route, exchange.status, seconds)
-        noted = {
-            "method": method,
-            "route": route,
-            "status": exchange.status,
-            "ms": round(seconds * 1000, 1),
-            "request_id": exchange.request_id,
-        }
-        probe = route in PROBES and exchange.status < HTTPStatus.BAD_REQUEST
-        _log.log(logging.DEBUG if probe else logging.INFO, "request", extra=noted)
+        if route not in PROBES or exchange.status >= REFUSED:
+            ms = round(seconds * 1000, 1)
+            self._log.note(method, route, exchange.status, ms, exchange.request_id)
 
 
 class _Exchange:
@@ -108,12 +108,12 @@ class _Exchange:
     async def send(self, message: Message) -> None:
         """Add our headers where an answer begins; those that it brings itself stay."""
         if message["type"] in _STARTS:
-            own = tuple(message.get("headers", ()))
+            own = list(message.get("headers", ()))
             names = {name for name, _ in own}
-            missing = (header for header in self._headers if header[0] not in names)
-            message["headers"] = (*own, (b"x-request-id", self.request_id.encode()), *missing)
+            missing = [header for header in self._headers if header[0] not in names]
+            message["headers"] = [*own, (b"x-request-id", self.request_id.encode()), *missing]
             self.status = message.get("status", 101)
-            if self.status >= HTTPStatus.BAD_REQUEST and not self._is_read:
+            if self.status >= REFUSED and not self._is_read:
                 await self._read_the_rest()
         await self._send(message)
 

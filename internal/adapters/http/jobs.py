@@ -9,16 +9,15 @@ from uuid import UUID
 
 import msgspec
 from litestar import Response, delete, get, post
-from litestar.di import NamedDependency
 from litestar.handlers import HTTPRouteHandler
 from litestar.openapi.spec import Example
-from litestar.params import Body, HeaderParameter, PathParameter
+from litestar.params import Body, PathParameter
 
 from internal.adapters.http import job_shapes as shapes
+from internal.adapters.http.answers import JsonAnswer
 from internal.adapters.http.faults import invalid
-from internal.adapters.http.requests import ApiRequest, read_query
+from internal.adapters.http.requests import ApiRequest, header, read_query
 from internal.adapters.http.routes import also, private
-from internal.domain.accounts import Actor
 from internal.domain.errors import (
     FieldError,
     IdempotencyConflictError,
@@ -34,6 +33,9 @@ from internal.services.jobs import Jobs
 
 TAGS: Final = ("Jobs",)
 KEY_HEADER: Final = "Idempotency-Key"
+KEY_NAME: Final = KEY_HEADER.lower().encode()
+
+KEY_MEANING: Final = "The same as the field `idempotency_key`"
 
 EXAMPLE: Final = {"type": "mock", "payload": {"sleep_ms": 1200}, "priority": "high"}
 Sent = Annotated[Submission, Body(examples=[Example(value=EXAMPLE)])]
@@ -41,10 +43,6 @@ SentBatch = Annotated[
     shapes.BatchRequest, Body(examples=[Example(value={"jobs": [EXAMPLE, {"type": "mock"}]})])
 ]
 JobId = Annotated[UUID, PathParameter(description="A job's id")]
-Key = Annotated[
-    str | None,
-    HeaderParameter(name=KEY_HEADER, description="The same as the field `idempotency_key`"),
-]
 
 
 class JobRoutes:
@@ -71,7 +69,7 @@ class JobRoutes:
         types = private("jobTypes", "The installed job types", tags=TAGS)
         stats = private("stats", "Your numbers", tags=TAGS)
         return [
-            post("/v1/jobs", **submit)(self.submit),
+            post("/v1/jobs", opt={"headers": {KEY_HEADER: KEY_MEANING}}, **submit)(self.submit),
             post("/v1/jobs/batch", **batch)(self.submit_batch),
             get("/v1/jobs", opt={"query": shapes.JobsQuery}, **listing)(self.page),
             get("/v1/jobs/{id:str}", **job)(self.get),
@@ -83,69 +81,67 @@ class JobRoutes:
             get("/v1/stats", **stats)(self.stats),
         ]
 
-    async def submit(
-        self, data: Sent, actor: NamedDependency[Actor], key: Key = None
-    ) -> Response[shapes.SubmittedAnswer]:
-        job, existed = await self._jobs.submit(actor, _with_key(data, key))
+    async def submit(self, request: ApiRequest, data: Sent) -> Response[shapes.SubmittedAnswer]:
+        submission = _with_key(data, header(request, KEY_NAME))
+        job, existed = await self._jobs.submit(request.user, submission)
         answer = shapes.SubmittedAnswer(shapes.submitted_job(job, deduplicated=existed))
-        return Response(answer, status_code=200 if existed else 201)
+        return JsonAnswer(answer, status_code=200 if existed else 201)
 
     async def submit_batch(
-        self, request: ApiRequest, data: SentBatch, actor: NamedDependency[Actor]
-    ) -> shapes.BatchAnswer:
-        if KEY_HEADER in request.headers:
+        self, request: ApiRequest, data: SentBatch
+    ) -> Response[shapes.BatchAnswer]:
+        if header(request, KEY_NAME) is not None:
             fault = FieldError(KEY_HEADER, "names one job: give each job its idempotency_key")
             raise ValidationError.of(fault)
-        batch = await self._jobs.submit_batch(actor, data.jobs)
+        batch = await self._jobs.submit_batch(request.user, data.jobs)
         jobs = [shapes.BatchedJob(each.id, each.status, each.deduplicated) for each in batch.jobs]
-        return shapes.BatchAnswer(shapes.Batch(batch.id, jobs))
+        return JsonAnswer(shapes.BatchAnswer(shapes.Batch(batch.id, jobs)), status_code=201)
 
-    async def page(self, request: ApiRequest, actor: NamedDependency[Actor]) -> shapes.JobsAnswer:
+    async def page(self, request: ApiRequest) -> shapes.JobsAnswer:
         query = read_query(request, shapes.JobsQuery)
         before = None if query.cursor is None else _read_cursor(query.cursor)
-        page = await self._jobs.page(actor, query, Page(query.limit, before))
+        page = await self._jobs.page(request.user, query, Page(query.limit, before))
         following = None if page.next_before is None else _cursor(page.next_before)
         return shapes.JobsAnswer(page.jobs, following)
 
-    async def get(self, id: JobId, actor: NamedDependency[Actor]) -> shapes.JobAnswer:
-        return shapes.JobAnswer(shapes.shown_job(await self._jobs.get(actor, id)))
+    async def get(self, request: ApiRequest, id: JobId) -> shapes.JobAnswer:
+        return shapes.JobAnswer(shapes.shown_job(await self._jobs.get(request.user, id)))
 
-    async def attempts(self, id: JobId, actor: NamedDependency[Actor]) -> shapes.AttemptsAnswer:
-        return shapes.AttemptsAnswer(await self._jobs.attempts(actor, id), None)
+    async def attempts(self, request: ApiRequest, id: JobId) -> shapes.AttemptsAnswer:
+        return shapes.AttemptsAnswer(await self._jobs.attempts(request.user, id), None)
 
-    async def cancel(self, id: JobId, actor: NamedDependency[Actor]) -> Response[shapes.JobAnswer]:
-        job = await self._jobs.cancel(actor, id)
+    async def cancel(self, request: ApiRequest, id: JobId) -> Response[shapes.JobAnswer]:
+        job = await self._jobs.cancel(request.user, id)
         asked = job.status is Status.RUNNING
         return Response(shapes.JobAnswer(shapes.shown_job(job)), status_code=202 if asked else 200)
 
-    async def retry(self, id: JobId, actor: NamedDependency[Actor]) -> shapes.JobAnswer:
-        return shapes.JobAnswer(shapes.shown_job(await self._jobs.retry(actor, id)))
+    async def retry(self, request: ApiRequest, id: JobId) -> shapes.JobAnswer:
+        return shapes.JobAnswer(shapes.shown_job(await self._jobs.retry(request.user, id)))
 
-    async def delete(self, id: JobId, actor: NamedDependency[Actor]) -> None:
-        await self._jobs.delete(actor, id)
+    async def delete(self, request: ApiRequest, id: JobId) -> None:
+        await self._jobs.delete(request.user, id)
 
     async def types(self) -> shapes.JobTypesAnswer:
         return shapes.JobTypesAnswer(self._types, None)
 
-    async def stats(self, actor: NamedDependency[Actor]) -> shapes.StatsAnswer:
-        return shapes.StatsAnswer(shapes.shown_stats(await self._jobs.stats(actor)))
+    async def stats(self, request: ApiRequest) -> shapes.StatsAnswer:
+        return shapes.StatsAnswer(shapes.shown_stats(await self._jobs.stats(request.user)))
 
 
-def _with_key(submission: Submission, header: str | None) -> Submission:
+def _with_key(submission: Submission, sent: bytes | None) -> Submission:
     """The submission with the key of the header, which must not contradict the field."""
-    if header is None:
+    if sent is None:
         return submission
-    key = _read_key(header)
+    key = _read_key(sent)
     if submission.idempotency_key not in {None, key}:
         fault = FieldError("idempotency_key", f"differs from the header {KEY_HEADER}: send one")
         raise ValidationError.of(fault)
     return msgspec.structs.replace(submission, idempotency_key=key)
 
 
-def _read_key(header: str) -> Any:
+def _read_key(sent: bytes) -> Any:
     try:
-        # Litestar reads headers as latin-1; the field beside it is UTF-8.
-        return msgspec.convert(header.encode("latin-1").decode(), IdempotencyKey)
+        return msgspec.convert(sent.decode(), IdempotencyKey)
     except UnicodeDecodeError as error:
         raise ValidationError.of(FieldError(KEY_HEADER, "is not UTF-8")) from error
     except msgspec.ValidationError as error:

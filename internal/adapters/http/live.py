@@ -6,12 +6,11 @@ from typing import Annotated
 
 import msgspec
 from litestar import post
-from litestar.di import NamedDependency
 from litestar.handlers import HTTPRouteHandler
 from msgspec import Meta
 
+from internal.adapters.http.requests import ApiRequest
 from internal.adapters.http.routes import private
-from internal.domain.accounts import Actor
 from internal.services.accounts import Accounts
 
 
@@ -39,6 +38,6 @@ class LiveRoutes:
         ticket = private("ticket", "A ticket for the WebSocket", tags=("Live",))
         return [post("/v1/ws/ticket", **ticket)(self.ticket)]
 
-    async def ticket(self, actor: NamedDependency[Actor]) -> TicketAnswer:
-        ticket, seconds = await self._accounts.issue_ticket(actor)
+    async def ticket(self, request: ApiRequest) -> TicketAnswer:
+        ticket, seconds = await self._accounts.issue_ticket(request.user)
         return TicketAnswer(Ticket(ticket, seconds))

@@ -7,13 +7,11 @@ from typing import Any
 
 import msgspec
 from litestar import Litestar
-from litestar.di import Provide
 from litestar.handlers import HTTPRouteHandler
 from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.spec import Components, SecurityScheme
 from litestar.types import ControllerRouterHandler
 
-from internal.adapters.http.auth import acting
 from internal.adapters.http.requests import ApiRequest
 from internal.adapters.http.routes import BEARER
 
@@ -35,10 +33,8 @@ def describe(route_handlers: Sequence[ControllerRouterHandler], version: str) ->
         description=DESCRIPTION,
         components=Components(security_schemes={BEARER: bearer}),
     )
-    actor = Provide(acting, sync_to_thread=False)
     app = Litestar(
         route_handlers,
-        dependencies={"actor": actor},
         logging_config=None,
         openapi_config=config,
         request_class=ApiRequest,
@@ -75,6 +71,9 @@ def _complete(operation: dict[str, Any], handler: HTTPRouteHandler, schemas: Any
             {"name": name, "in": "query", "required": False, "schema": schema, "explode": False}
             for name, schema in properties.items()
         ]
+    for name, meaning in handler.opt.get("headers", {}).items():
+        header = {"name": name, "in": "header", "required": False, "description": meaning}
+        operation.setdefault("parameters", []).append({**header, "schema": {"type": "string"}})
 
 
 def _types(handler: HTTPRouteHandler) -> Iterator[Any]:

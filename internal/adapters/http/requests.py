@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from functools import cache
 from typing import Any, Final, TypeVar
 from urllib.parse import unquote_to_bytes
@@ -14,7 +15,12 @@ from litestar.types import Empty
 
 from internal.adapters.http.faults import BODY, invalid
 from internal.domain.accounts import Actor
-from internal.domain.errors import FieldError, UnsupportedMediaTypeError, ValidationError
+from internal.domain.errors import (
+    FieldError,
+    PayloadTooLargeError,
+    UnsupportedMediaTypeError,
+    ValidationError,
+)
 
 MAX_BODY_BYTES: Final = 16 * 1024 * 1024
 
@@ -35,13 +41,40 @@ class ApiRequest(Request[Actor, None, State]):
     Litestar would decode into plain objects first, and `msgspec.Raw` would lose the bytes sent.
     """
 
+    async def body(self) -> bytes:
+        """Raise PayloadTooLargeError beyond 16 MiB, before the rest is read."""
+        if self._body is Empty:
+            if int(header(self, b"content-length") or 0) > MAX_BODY_BYTES:
+                raise _too_large()
+            self._body = await self._read()
+        return self._body
+
+    async def _read(self) -> bytes:
+        read = bytearray()
+        while True:
+            message: Any = await self.receive()
+            if message["type"] == "http.disconnect":
+                # Read by nobody, but it is counted: as the client's doing, not ours.
+                raise _bad_body("broke off before its end")
+            read += message["body"]
+            if len(read) > MAX_BODY_BYTES:
+                raise _too_large()
+            if not message.get("more_body", False):
+                return bytes(read)
+
     async def json(self) -> Any:
         if self._json is Empty:
-            _require_json(self.headers.get("content-type", ""))
+            _require_json(header(self, b"content-type") or b"")
             field = self.route_handler.parsed_data_field
             type_ = Any if field is None else field.annotation
             self._json = decode(await self.body(), type_)
         return self._json
+
+
+def header(request: Request[Any, Any, Any], name: bytes) -> bytes | None:
+    """The first header of this name, in lower case; `headers` would put all into a dict first."""
+    headers: Iterable[tuple[bytes, bytes]] = request.scope["headers"]
+    return next((value for each, value in headers if each == name), None)
 
 
 def decode(body: bytes, type_: Any) -> Any:
@@ -123,10 +156,10 @@ def _query_names(handler: Any) -> tuple[str, ...]:
     return () if query is None else query.__struct_fields__
 
 
-def _require_json(content_type: str) -> None:
-    if content_type == "application/json":
+def _require_json(content_type: bytes) -> None:
+    if content_type == b"application/json":
         return
-    media_type, _, parameters = content_type.lower().partition(";")
+    media_type, _, parameters = content_type.decode("latin-1").lower().partition(";")
     charset = parameters.replace(" ", "").replace('"', "")
     if media_type.strip() != "application/json" or charset not in {"", "charset=utf-8"}:
         raise UnsupportedMediaTypeError
@@ -135,6 +168,10 @@ def _require_json(content_type: str) -> None:
 @cache
 def _decoder(type_: Any) -> msgspec.json.Decoder[Any]:
     return msgspec.json.Decoder(type_)
+
+
+def _too_large() -> PayloadTooLargeError:
+    return PayloadTooLargeError("The request is too large: 16 MiB at most")
 
 
 def _bad_body(reason: str) -> ValidationError:

@@ -24,6 +24,11 @@ COMMAND_TIMEOUT_S: Final = 20.0
 CONNECT_TIMEOUT_S: Final = 5.0
 RETRY_AFTER_S: Final = 2
 
+# How hot statements are planned: once, not with each call (a millisecond and a half with two weeks
+# of partitions), and never by reading a table whole: tables of places are empty at times, a plan
+# made then outlives that, and a flush of 500 took 50 ms instead of 5.
+HOT_PLANS: Final = {"plan_cache_mode": "force_generic_plan", "enable_seqscan": "off"}
+
 # A server that is broken, full or restarting, or had to choose whom to stop: the same statement
 # may succeed later, as opposed to one that it refused for what it says.
 GONE: Final = (
@@ -127,6 +132,14 @@ def sqlalchemy_url(dsn: str) -> URL:
     return make_url(dsn).set(drivername="postgresql+asyncpg")
 
 
+async def _leave_as_it_is(_: asyncpg.Connection) -> None:
+    """Spare each use of a hot connection the second round trip in which asyncpg resets it.
+
+    No hot statement leaves anything behind: no setting, no cursor, no LISTEN, and advisory locks
+    only for its transaction. A transaction that was left open is rolled back all the same.
+    """
+
+
 async def open_database(dsn: str, *, name: str, size: int) -> Database:
     """Open both pools; the server need not be there yet.
 
@@ -160,7 +173,8 @@ async def open_database(dsn: str, *, name: str, size: int) -> Database:
         max_size=size,
         timeout=CONNECT_TIMEOUT_S,
         command_timeout=COMMAND_TIMEOUT_S,
-        server_settings=settings,
+        server_settings=settings | HOT_PLANS,
+        reset=_leave_as_it_is,
     )
     await pool
     return Database(engine=engine, pool=pool)

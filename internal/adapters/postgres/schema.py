@@ -9,6 +9,7 @@ from sqlalchemy import (
     JSON,
     REAL,
     BigInteger,
+    Boolean,
     CheckConstraint,
     Column,
     Double,
@@ -127,6 +128,9 @@ tenant = Table(
     _user(primary_key=True),
     Column("virtual_time", Double, nullable=False, server_default=text("0")),
     Column("weight", Double, nullable=False, server_default=text("1")),
+    Column("awake", Boolean, nullable=False, server_default=text("false")),
+    Column("drained", Boolean, nullable=False, server_default=text("true")),
+    Index("tenant_in_line", "awake", "virtual_time"),
     CheckConstraint("weight > 0", name="tenant_weight"),
 )
 
@@ -137,8 +141,12 @@ flow = Table(
     _user(),
     Column("queue", Text, nullable=False),
     Column("route", Text, nullable=False),
+    Column("awake", Boolean, nullable=False, server_default=text("false")),
+    Column("low", Moment, nullable=False, server_default=text("'-infinity'")),
+    Column("turn", Double, nullable=False, server_default=text("0")),
+    Column("cost", Double, nullable=False, server_default=text("0.01")),
     UniqueConstraint("user_id", "queue", "route", name="flow_name"),
-    Index("flow_by_route", "route"),
+    Index("flow_in_line", "user_id", "turn", postgresql_where=text("awake")),
 )
 
 job = Table(
@@ -202,10 +210,10 @@ lease = Table(
     Column("worker_id", Text, nullable=False),
     Column("cancel_requested_at", Moment),
     Column("progress", REAL),
-    _by_user_and_job(),
-    UniqueConstraint("job_id", name="lease_job"),
+    Column("charge", REAL, nullable=False, server_default=text("0")),
+    PrimaryKeyConstraint("job_id"),
     CheckConstraint("attempts < max_attempts", name="lease_attempts"),
-    Index("lease_by_worker", "worker_id"),
+    Index("lease_to_stop", "worker_id", postgresql_where=text("cancel_requested_at is not null")),
 )
 
 finished = Table(
@@ -214,8 +222,7 @@ finished = Table(
     *_place(),
     Column("status", SmallInteger, nullable=False),
     Column("cancel_requested_at", Moment),
-    PrimaryKeyConstraint("job_id"),
-    Index("finished_by_status", "user_id", "status", desc("job_id")),
+    PrimaryKeyConstraint("user_id", "status", "job_id"),
     CheckConstraint("status between 4 and 6", name="finished_status"),
     CheckConstraint("attempts <= max_attempts", name="finished_attempts"),
     postgresql_partition_by="RANGE (job_id)",
@@ -245,6 +252,9 @@ worker = Table(
     Column("slots", Integer, nullable=False),
     Column("started_at", Moment, nullable=False, server_default=NOW),
     Column("expires_at", Moment, nullable=False),
+    Column("routes", ARRAY(Text), nullable=False, server_default=text("'{}'")),
+    Column("running", Integer, nullable=False, server_default=text("0")),
+    Column("lag_ms", Integer, nullable=False, server_default=text("0")),
 )
 
 counter = Table(
@@ -265,6 +275,8 @@ counter_delta = Table(
     Column("at", Moment, nullable=False, server_default=NOW),
     *_counts(Integer),
     Column("waits", ARRAY(SmallInteger)),
+    Column("used", Double, nullable=False, server_default=text("0")),
+    Column("charged", Double, nullable=False, server_default=text("0")),
     Index("counter_delta_by_user", "user_id"),
 )
 

@@ -14,8 +14,9 @@ from internal.adapters.postgres.database import CONNECT_TIMEOUT_S
 from internal.domain.ports.feed import Topic
 
 CHANNEL: Final = "windlass"
-# NOTIFY takes a lock on the whole database at commit: a burst must not queue up behind it.
-GATHER_S: Final = 0.002
+# NOTIFY takes a lock on the whole database at commit: a burst must not queue up behind it. What
+# comes so soon after the last one goes together; a lone one goes at once.
+GATHER_S: Final = 0.003
 RECONNECT_S: Final = 1.0
 
 _log = logging.getLogger(__name__)
@@ -75,9 +76,9 @@ class PostgresWakeups:
             self._wake(Topic)  # whatever was sent before this moment was not heard
             while not ended.is_set():
                 await self._dirty.wait()
-                await asyncio.sleep(GATHER_S)
                 self._dirty.clear()
                 await self._flush(connection)
+                await asyncio.sleep(GATHER_S)
             raise ConnectionError("the connection for wake-ups was closed")
         finally:
             connection.terminate()

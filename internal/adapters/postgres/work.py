@@ -7,10 +7,10 @@ from datetime import timedelta
 from typing import Any, Final
 from uuid import UUID
 
-from internal.adapters.postgres.codes import OUTCOME_CODE, STATUS_CODE, backoff_of
+from internal.adapters.postgres.codes import OUTCOME_CODE, STATUS_CODE
 from internal.adapters.postgres.database import Database, Hot, Row
 from internal.adapters.postgres.statements import statement
-from internal.domain.jobs import Status
+from internal.domain.jobs import Outcome, Status
 from internal.domain.ports.feed import Topic, Wakeups
 from internal.domain.ports.work import Beat, ClaimedJob, Finish, Lease
 
@@ -26,29 +26,33 @@ class PostgresWork:
         self._wakeups = wakeups
         self._aging = aging
 
-    async def claim(self, worker_id: str, routes: Sequence[str], limit: int) -> list[ClaimedJob]:
+    async def claim(
+        self,
+        worker_id: str,
+        routes: Sequence[str],
+        limit: int,
+        passed_over: Sequence[UUID] = (),
+    ) -> list[ClaimedJob]:
         async with self._database.hot() as connection:
-            values = (worker_id, list(routes), limit)
+            values = (worker_id, list(routes), limit, list(passed_over))
             rows = await connection.fetch(statement("claim"), *values, timeout=CLAIM_TIMEOUT_S)
         if rows:
             self._wakeups.send(Topic.OUTBOX)
-        return [_claimed(row) for row in rows]
+        return [ClaimedJob(*row) for row in rows]
 
-    async def is_waiting(self, routes: Sequence[str]) -> bool:
-        query = """
-            select exists (
-              select from flow f
-              where f.route = any($1::text[])
-                and exists (select from ready where flow_id = f.id))
-        """
+    async def is_waiting(self, routes: Sequence[str], passed_over: Sequence[UUID] = ()) -> bool:
         async with self._database.hot() as connection:
-            return bool(await connection.fetchval(query, list(routes)))
+            values = (list(routes), list(passed_over))
+            return bool(await connection.fetchval(statement("waiting"), *values))
 
     async def finish(self, ends: Sequence[Finish]) -> set[UUID]:
         if not ends:
             return set()
         async with self._database.hot() as connection:
-            recorded = await record(connection, self._aging, [finished(end) for end in ends])
+            if all(_is_plain_success(end) for end in ends):
+                recorded = await _succeed(connection, ends)
+            else:
+                recorded = await record(connection, self._aging, [finished(end) for end in ends])
         self._wakeups.send(Topic.OUTBOX, *topics_of(recorded))
         return {row["job_id"] for row in recorded}
 
@@ -70,16 +74,28 @@ class PostgresWork:
             )
         self._wakeups.send(Topic.OUTBOX)
 
-    async def register(self, worker_id: str, ttl: timedelta, slots: int) -> None:
-        query = "insert into worker (id, slots, expires_at) values ($1, $2, now() + $3::interval)"
+    async def register(
+        self, worker_id: str, ttl: timedelta, slots: int, routes: Sequence[str]
+    ) -> None:
+        query = """
+            insert into worker (id, slots, routes, expires_at)
+            values ($1, $2, $3, now() + $4::interval)
+        """
         async with self._database.hot() as connection:
-            await connection.execute(query, worker_id, slots, ttl)
+            await connection.execute(query, worker_id, slots, list(routes), ttl)
 
     async def beat(
-        self, worker_id: str, ttl: timedelta, held: Sequence[UUID] | None = None
+        self,
+        worker_id: str,
+        ttl: timedelta,
+        held: Sequence[UUID] | None = None,
+        *,
+        running: int = 0,
+        lag_ms: int = 0,
     ) -> Beat:
         async with self._database.hot() as connection:
-            (row,) = await connection.fetch(statement("beat"), worker_id, ttl)
+            values = (worker_id, ttl, running, lag_ms)
+            (row,) = await connection.fetch(statement("beat"), *values)
             if held is not None:
                 await self._hand_back_unheld(connection, worker_id, held)
         return Beat(alive=row["alive"], canceled=frozenset(row["canceled"]))
@@ -97,7 +113,25 @@ class PostgresWork:
 
     async def leave(self, worker_id: str) -> None:
         async with self._database.hot() as connection:
-            await connection.execute("delete from worker where id = $1", worker_id)
+            # Its leases may still be rescued: the row goes when none is left.
+            query = "update worker set expires_at = now() where id = $1 and expires_at > now()"
+            await connection.execute(query, worker_id)
+
+
+def _is_plain_success(end: Finish) -> bool:
+    return end.outcome is Outcome.SUCCEEDED and end.error is None
+
+
+async def _succeed(connection: Hot, ends: Sequence[Finish]) -> list[Row]:
+    return await connection.fetch(
+        statement("succeed"),
+        [end.lease.job_id for end in ends],
+        [end.lease.token for end in ends],
+        [end.started_ago for end in ends],
+        [end.ended_ago for end in ends],
+        [end.result for end in ends],
+        [end.progress for end in ends],
+    )
 
 
 async def record(connection: Hot, aging: timedelta, rows: Sequence[tuple[Any, ...]]) -> list[Row]:
@@ -121,8 +155,8 @@ def finished(end: Finish) -> tuple[Any, ...]:
         STATUS_CODE[end.settlement.status],
         end.settlement.attempts,
         end.settlement.delay / MS,
-        end.started_ago / MS,
-        end.ended_ago / MS,
+        end.started_ago,
+        end.ended_ago,
         end.error,
         end.result,
         end.progress,
@@ -134,18 +168,3 @@ def topics_of(recorded: Sequence[Row]) -> set[Topic]:
     codes = {row["status"] for row in recorded}
     waiting = {Status.QUEUED: Topic.READY, Status.SCHEDULED: Topic.SCHEDULED}
     return {topic for status, topic in waiting.items() if STATUS_CODE[status] in codes}
-
-
-def _claimed(row: Row) -> ClaimedJob:
-    return ClaimedJob(
-        id=row["id"],
-        user_id=row["user_id"],
-        token=row["token"],
-        type=row["type"],
-        payload=row["payload"],
-        number=row["number"],
-        attempts=row["attempts"],
-        max_attempts=row["max_attempts"],
-        backoff=backoff_of(row),
-        timeout_ms=row["timeout_ms"],
-    )

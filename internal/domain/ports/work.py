@@ -10,11 +10,22 @@ from uuid import UUID
 import msgspec
 
 from internal.domain.jobs import Outcome, Settlement
-from internal.domain.retry import Backoff
+from internal.domain.retry import Backoff, Strategy
 
 
-class ClaimedJob(msgspec.Struct, frozen=True):
-    """A leased job: all that running it needs. `token` fences every later write about it."""
+class Lease(msgspec.Struct, frozen=True, gc=False):
+    """The right to finish an attempt, for as long as its token is the newest."""
+
+    job_id: UUID
+    token: int
+
+
+class ClaimedJob(msgspec.Struct, frozen=True, gc=False):
+    """A leased job: all that running it needs. `token` fences every later write about it.
+
+    `tag` is its start in virtual time: the lower, the sooner its turn, also between claims.
+    `weight` is its user's. The fields stand in the order of the claim's columns: a row makes one.
+    """
 
     id: UUID
     user_id: UUID
@@ -24,25 +35,38 @@ class ClaimedJob(msgspec.Struct, frozen=True):
     number: int
     attempts: int
     max_attempts: int
-    backoff: Backoff
+    backoff_strategy: Strategy
+    backoff_base_ms: int
+    backoff_max_ms: int
+    backoff_jitter: float
     timeout_ms: int
+    tag: float
+    weight: float
 
+    @property
+    def lease(self) -> Lease:
+        """The right to end it."""
+        return Lease(self.id, self.token)
 
-class Lease(msgspec.Struct, frozen=True):
-    """The right to finish an attempt, for as long as its token is the newest."""
-
-    job_id: UUID
-    token: int
+    @property
+    def backoff(self) -> Backoff:
+        """The delays after failures."""
+        return Backoff(
+            Strategy(self.backoff_strategy),
+            self.backoff_base_ms,
+            self.backoff_max_ms,
+            self.backoff_jitter,
+        )
 
 
 class Finish(msgspec.Struct, frozen=True):
-    """The end of an attempt. Times are durations before the call, as clocks differ."""
+    """The end of an attempt. Times are milliseconds before the call, as clocks differ."""
 
     lease: Lease
     outcome: Outcome
     settlement: Settlement
-    started_ago: timedelta
-    ended_ago: timedelta
+    started_ago: float
+    ended_ago: float
     result: str | None = None
     error: str | None = None
     progress: float | None = None
@@ -58,15 +82,22 @@ class Beat(msgspec.Struct, frozen=True):
 class Claims(Protocol):
     """Taking jobs out of the queue."""
 
-    async def claim(self, worker_id: str, routes: Sequence[str], limit: int) -> list[ClaimedJob]:
+    async def claim(
+        self,
+        worker_id: str,
+        routes: Sequence[str],
+        limit: int,
+        passed_over: Sequence[UUID] = (),
+    ) -> list[ClaimedJob]:
         """Lease up to `limit` queued jobs of these routes to a live worker, one round trip.
 
-        Two callers never get the same job: rows that another claim holds are skipped. The lease
-        ends with the worker's heartbeat.
+        In fair order (`internal.domain.fairness`), none of the users `passed_over`. Two callers
+        never get the same job: users whom another claim holds are skipped. The lease ends with the
+        worker's heartbeat.
         """
 
-    async def is_waiting(self, routes: Sequence[str]) -> bool:
-        """Whether a queued job is there, be it locked by another claim just now."""
+    async def is_waiting(self, routes: Sequence[str], passed_over: Sequence[UUID] = ()) -> bool:
+        """Whether `claim` would find a job, were no user held by another claim just now."""
 
 
 class Finishes(Protocol):
@@ -92,13 +123,24 @@ class Finishes(Protocol):
 class Workers(Protocol):
     """Which worker processes live."""
 
-    async def register(self, worker_id: str, ttl: timedelta, slots: int) -> None:
-        """Begin; an id is never used twice."""
+    async def register(
+        self, worker_id: str, ttl: timedelta, slots: int, routes: Sequence[str]
+    ) -> None:
+        """Begin; an id is never used twice. Queued jobs of these routes are woken if need be."""
 
     async def beat(
-        self, worker_id: str, ttl: timedelta, held: Sequence[UUID] | None = None
+        self,
+        worker_id: str,
+        ttl: timedelta,
+        held: Sequence[UUID] | None = None,
+        *,
+        running: int = 0,
+        lag_ms: int = 0,
     ) -> Beat:
         """Renew all leases of this id at once; an expired id stays expired.
+
+        `running` and `lag_ms` are shown to operators: the jobs running now, and the longest that a
+        handler has held up the process since the last beat.
 
         With `held`, for an id that claims no more, leases of jobs not among them are handed back:
         they came from a claim whose answer was lost.
@@ -116,6 +158,12 @@ class Upkeep(Protocol):
 
     async def rescue_expired(self, limit: int) -> int:
         """End the attempts of expired workers as lost and move their jobs on at once."""
+
+    async def tend_flows(self, limit: int) -> int:
+        """Let claims look no more at queues that are empty; how many flows were changed.
+
+        A job that comes meanwhile is never overlooked.
+        """
 
     async def fold_counters(self, limit: int) -> int:
         """Add up what statements noted about counts and waits."""

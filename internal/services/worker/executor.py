@@ -5,18 +5,18 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-import time
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any, Final
 
 import msgspec
 
-from internal.domain.handlers import Fail, Handler, Handlers, Retry, Snooze
-from internal.domain.jobs import Outcome, settle
+from internal.domain.handlers import Fail, Handlers, JobContext, Retry, Snooze
+from internal.domain.jobs import Outcome, Settlement, settle, succeeded
 from internal.domain.ports.work import Finish
 from internal.services.worker.completer import Completer
-from internal.services.worker.slots import Identity, Running, Slots
+from internal.services.worker.running import Running
+from internal.services.worker.slots import Slots
 from internal.services.worker.threads import call_in_thread
 
 MAX_ERROR_CHARS: Final = 10_000
@@ -36,62 +36,94 @@ class End(msgspec.Struct, frozen=True):
     retry_after: timedelta | None = None
 
 
+NO_RESULT: Final = End(Outcome.SUCCEEDED, result="null")
+RELEASED: Final = End(Outcome.RELEASED)
+
+
+class Call(msgspec.Struct, frozen=True):
+    """A handler as it is called: looking these up costs more than an empty handler."""
+
+    decode: Callable[[str], Any]
+    function: Callable[[Any, JobContext], Any]
+    is_async: bool
+
+
 class Executor:
     """Runs attempts, each in a task of its own; sync handlers in threads."""
 
     def __init__(self, handlers: Handlers, slots: Slots, completer: Completer) -> None:
         self._handlers = handlers
+        self._calls: dict[str, Call] = {}
         self._slots = slots
         self._completer = completer
 
-    def start(self, identity: Identity, running: Running) -> None:
+    def start(self, running: Running) -> None:
         """Begin an attempt; its slot is taken from now on."""
-        identity.running[running.job.id] = running
-        name = f"job {running.job.id} attempt {running.job.number}"
-        running.task = asyncio.create_task(self._run(identity, running), name=name)
+        self._slots.running.add(running)
+        # Its own task, and so its own contextvars; unnamed, since a name costs a microsecond.
+        running.task = asyncio.create_task(self._run(running))
 
-    async def _run(self, identity: Identity, running: Running) -> None:
-        end = End(Outcome.RELEASED)
+    async def _run(self, running: Running) -> None:
+        end = RELEASED
         try:
+            if running.stopped:
+                self._hand_back(running)
+                return
+            running.begin()
             end = await self._attempt(running)
+            running.end()
             if not running.lost:
-                await self._completer.put(_finish(running, end))
+                finish = _finish(running, end)
+                if self._completer.has_room:
+                    self._completer.put_last(finish)
+                else:
+                    await self._completer.put(finish)
         except asyncio.CancelledError:
             # The worker stops and this attempt used up the grace, or its lease is lost.
+            running.end()
             if not running.lost:
                 self._completer.put_last(_finish(running, end))
         finally:
-            self._slots.release(identity, running)
+            self._slots.release(running)
+
+    def _hand_back(self, running: Running) -> None:
+        if not running.lost:
+            self._completer.hand_back([(running.lease, running.job.attempts)])
 
     async def _attempt(self, running: Running) -> End:
-        handler = self._handlers.get(running.job.type)
-        if handler is None:
-            reason = f"this worker has no handler for the type {running.job.type!r}"
-            return End(Outcome.RELEASED, error=reason, retry_after=timedelta(seconds=5))
         try:
-            payload = msgspec.json.decode(running.job.payload, type=handler.input_type)
+            call = self._calls.get(running.job.type) or self._prepare(running.job.type)
+            payload = call and call.decode(running.job.payload)
         except BaseException as error:  # noqa: BLE001 - an input type may run an operator's code
             reason = f"the payload does not fit the type's input: {_message(error)}"
             return End(Outcome.FAILED, error=reason, permanent=True)
-        return await self._call(handler, payload, running)
+        if call is None:
+            reason = f"this worker has no handler for the type {running.job.type!r}"
+            return End(Outcome.RELEASED, error=reason, retry_after=timedelta(seconds=5))
+        return await self._call(call, payload, running)
 
-    async def _call(self, handler: Handler, payload: Any, running: Running) -> End:
-        limit = running.job.timeout_ms / 1000
-        clock = asyncio.timeout(limit)
+    def _prepare(self, type_: str) -> Call | None:
+        handler = self._handlers.get(type_)
+        if handler is None:
+            return None
+        decode = msgspec.json.Decoder(handler.input_type).decode
+        call = self._calls[type_] = Call(decode, handler.function, handler.is_async)
+        return call
+
+    async def _call(self, call: Call, payload: Any, running: Running) -> End:
         try:
-            async with clock:
-                if handler.is_async:
-                    value = await handler.function(payload, running)
-                else:
-                    value = await self._in_thread(handler.function, payload, running)
-            return self._returned(value)
-        except TimeoutError as error:
-            if clock.expired():
-                return End(Outcome.TIMED_OUT, error=f"timed out after {limit:g} s")
-            return _raised(error, running)
-        except asyncio.CancelledError as error:
-            if _is_being_stopped():
+            if call.is_async:
+                value = await call.function(payload, running)
+            else:
+                value = await self._in_thread(call.function, payload, running)
+            return NO_RESULT if value is None else _returned(value)
+        except (asyncio.CancelledError, TimeoutError) as error:
+            running.forget_time_out()
+            if _is_being_stopped(error):
                 raise
+            if running.timed_out:
+                limit = running.job.timeout_ms / 1000
+                return End(Outcome.TIMED_OUT, error=f"timed out after {limit:g} s")
             return _raised(error, running)
         except BaseException as error:  # noqa: BLE001 - whatever an operator's code raises
             return _raised(error, running)
@@ -114,29 +146,30 @@ class Executor:
             if not ended.cancelled():
                 ended.exception()
             self._slots.hung -= 1
-            self._slots.freed.set()
+            self._slots.freed()
 
         future.add_done_callback(let_go)
 
-    def _returned(self, value: Any) -> End:
-        if isinstance(value, Retry | Fail | Snooze):
-            return _asked(value)
-        try:
-            result = msgspec.json.encode(value)
-        except (TypeError, ValueError) as error:
-            reason = f"the handler's result cannot be written as JSON: {error}"
-            return End(Outcome.FAILED, error=reason, permanent=True)
-        if len(result) > MAX_RESULT_BYTES:
-            limit = f"at most {MAX_RESULT_BYTES:,} are kept"
-            reason = f"the handler's result has {len(result):,} bytes; {limit}"
-            return End(Outcome.FAILED, error=reason, permanent=True)
-        return End(Outcome.SUCCEEDED, result=result.decode())
+
+def _returned(value: Any) -> End:
+    if isinstance(value, Retry | Fail | Snooze):
+        return _asked(value)
+    try:
+        result = msgspec.json.encode(value)
+    except (TypeError, ValueError) as error:
+        reason = f"the handler's result cannot be written as JSON: {error}"
+        return End(Outcome.FAILED, error=reason, permanent=True)
+    if len(result) > MAX_RESULT_BYTES:
+        limit = f"at most {MAX_RESULT_BYTES:,} are kept"
+        reason = f"the handler's result has {len(result):,} bytes; {limit}"
+        return End(Outcome.FAILED, error=reason, permanent=True)
+    return End(Outcome.SUCCEEDED, result=result.decode())
 
 
-def _is_being_stopped() -> bool:
+def _is_being_stopped(error: BaseException) -> bool:
     """Whether a CancelledError is meant for this task: a handler may raise its own."""
     task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
+    return isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling() > 0
 
 
 def _raised(error: BaseException, running: Running) -> End:
@@ -181,8 +214,23 @@ def _clean(text: str) -> str:
 
 
 def _finish(running: Running, end: End) -> Finish:
+    return Finish(
+        lease=running.lease,
+        outcome=end.outcome,
+        settlement=_settled(running, end),
+        started_ago=1000 * (running.ended - running.started),
+        ended_ago=0.0,
+        result=end.result,
+        error=None if end.error is None else _clean(end.error),
+        progress=running.share,
+    )
+
+
+def _settled(running: Running, end: End) -> Settlement:
     job = running.job
-    settlement = settle(
+    if end.outcome is Outcome.SUCCEEDED:
+        return succeeded(job.attempts)
+    return settle(
         end.outcome,
         attempts=job.attempts,
         max_attempts=job.max_attempts,
@@ -191,15 +239,4 @@ def _finish(running: Running, end: End) -> Finish:
         permanent=end.permanent,
         retry_after=end.retry_after,
         jitter=random.random(),  # noqa: S311 - spreads retries, guards nothing
-    )
-    now = time.monotonic()
-    return Finish(
-        lease=running.lease,
-        outcome=end.outcome,
-        settlement=settlement,
-        started_ago=timedelta(seconds=now - running.started),
-        ended_ago=timedelta(0),
-        result=end.result,
-        error=None if end.error is None else _clean(end.error),
-        progress=running.share,
     )

@@ -1,86 +1,35 @@
-"""What one worker process holds: its names towards the database and the attempts it runs."""
-
 from __future__ import annotations
 
-import asyncio
-import time
-from uuid import UUID
+from collections import deque
+from collections.abc import Callable
+from typing import Final
 
-from internal.domain.ids import new_worker_id
-from internal.domain.ports.work import ClaimedJob, Lease
+from internal.services.worker.buffer import Buffer
+from internal.services.worker.pace import Pace
+from internal.services.worker.running import Identity, Running
 
-
-class Running:
-    """One attempt in progress; it is the `JobContext` that the handler sees."""
-
-    def __init__(self, job: ClaimedJob) -> None:
-        self.job = job
-        self.lease = Lease(job.id, job.token)
-        self.started = time.monotonic()
-        self.cancel_requested = False
-        self.abandoned = False
-        self.lost = False
-        self.share: float | None = None
-        self.share_noted: float | None = None
-        self.task: asyncio.Task[None] | None = None
-
-    @property
-    def job_id(self) -> UUID:
-        """The job's id."""
-        return self.job.id
-
-    @property
-    def type(self) -> str:
-        """The job's type."""
-        return self.job.type
-
-    @property
-    def attempt(self) -> int:
-        """Which start of the job this is, from 1."""
-        return self.job.number
-
-    @property
-    def attempts(self) -> int:
-        """Failed and lost attempts before this one."""
-        return self.job.attempts
-
-    @property
-    def max_attempts(self) -> int:
-        """After how many failures the job fails for good."""
-        return self.job.max_attempts
-
-    @property
-    def canceled(self) -> bool:
-        """Whether to stop: the owner asked, or what it does no longer counts."""
-        return self.cancel_requested or self.abandoned or self.lost
-
-    def progress(self, share: float) -> None:
-        """Report how much is done, from 0 to 1; called from any thread."""
-        self.share = min(1.0, max(0.0, share))
-
-
-class Identity:
-    """A name under which leases are held; `renewed` is when its last good heartbeat began.
-
-    `ending` are jobs that gave back their slot but whose ends may not be recorded yet.
-    """
-
-    def __init__(self) -> None:
-        self.id = new_worker_id()
-        self.renewed = time.monotonic()
-        self.running: dict[UUID, Running] = {}
-        self.ending: set[UUID] = set()
+# Attempts that took so long are remembered for a while after their end.
+LONG_S: Final = 0.1
+REMEMBERED: Final = 20
 
 
 class Slots:
-    """All that the process holds, under its current name and those it gave up."""
+    """All that the process holds, under its current name and those it gave up.
 
-    def __init__(self, size: int) -> None:
+    `freed` is called whenever a slot came free.
+    """
+
+    def __init__(self, size: int, reserve: float) -> None:
+        """`reserve` is the part of the slots for users who run less than their fair share."""
         self.size = size
+        self.buffer = Buffer(size, reserve)
+        self.pace = Pace(size)
         self.current: Identity | None = None
         self.retiring: list[Identity] = []
+        self.running: set[Running] = set()
         self.hung = 0
-        self.freed = asyncio.Event()
+        self._long: deque[Running] = deque(maxlen=REMEMBERED)
+        self.freed: Callable[[], None] = lambda: None
 
     @property
     def identities(self) -> list[Identity]:
@@ -88,23 +37,28 @@ class Slots:
         return [*([self.current] if self.current else []), *self.retiring]
 
     @property
-    def running(self) -> list[Running]:
-        """Every attempt in progress."""
-        return [each for identity in self.identities for each in identity.running.values()]
+    def recent(self) -> list[Running]:
+        """What runs now, and the long attempts that have just ended."""
+        return [*self._long, *self.running]
 
     @property
     def free(self) -> int:
         """How many more jobs may start; a thread that outlived its timeout keeps its slot."""
-        return self.size - self.hung - sum(len(each.running) for each in self.identities)
+        return self.size - self.hung - len(self.running)
 
-    def retire(self) -> None:
-        """Give up the current name: a claim whose answer was lost must not live on under it."""
-        if self.current is not None:
-            self.retiring.append(self.current)
-            self.current = None
-
-    def release(self, identity: Identity, running: Running) -> None:
+    def release(self, running: Running) -> None:
         """An attempt has ended: its slot is free."""
-        identity.running.pop(running.job.id, None)
-        identity.ending.add(running.job.id)
-        self.freed.set()
+        self.running.discard(running)
+        self.buffer.ended(running)
+        self._note_end(running)
+        identity = running.identity
+        identity.held.pop(running.job.id, None)
+        if identity is not self.current:
+            identity.ending.add(running.job.id)
+        self.freed()
+
+    def _note_end(self, running: Running) -> None:
+        seconds = running.ended - running.started
+        self.pace.note(seconds)
+        if seconds >= LONG_S:
+            self._long.append(running)

@@ -17,8 +17,10 @@ from internal.domain.ports.feed import Topic, Wakeups
 from internal.domain.ports.work import Claims, Finishes, Workers
 from internal.services.duty import Duty
 from internal.services.worker.completer import Completer
+from internal.services.worker.deadlines import Deadlines
 from internal.services.worker.executor import Executor
 from internal.services.worker.heart import Heart
+from internal.services.worker.lag import Lag
 from internal.services.worker.producer import Producer
 from internal.services.worker.slots import Slots
 
@@ -29,9 +31,10 @@ _log = logging.getLogger(__name__)
 
 
 class WorkerSettings(msgspec.Struct, frozen=True):
-    """How one process works."""
+    """How one process works; of its slots a part is in reserve (domain/shares.py)."""
 
     slots: int
+    reserve: float
     lease_ttl: timedelta
     shutdown_grace: timedelta
 
@@ -52,11 +55,14 @@ class Worker:
         self._workers = workers
         self._wakeups = wakeups
         self._settings = settings
-        self._slots = Slots(settings.slots)
-        self._completer = Completer(finishes)
-        heart = Heart(workers, finishes, self._slots, self._completer, settings.lease_ttl)
-        executor = Executor(handlers, self._slots, self._completer)
-        self._producer = Producer(claims, finishes, heart, self._slots, executor, handlers.routes())
+        slots = self._slots = Slots(settings.slots, settings.reserve)
+        completer = self._completer = Completer(finishes)
+        self._deadlines = Deadlines(slots)
+        self._lag = Lag(slots, settings.lease_ttl)
+        routes, ttl = handlers.routes(), settings.lease_ttl
+        heart = Heart(workers, finishes, slots, completer, self._lag, ttl, routes)
+        executor = Executor(handlers, slots, completer)
+        self._producer = Producer(claims, heart, slots, executor, completer, routes)
         # A cancel is heard with a heartbeat: within two seconds even when no wake-up comes through.
         beat = min(LONGEST_BEAT, settings.lease_ttl / 3)
         self._heartbeat = Duty("heart", heart.run_once, pause=beat, topics=(Topic.CANCEL,))
@@ -74,7 +80,11 @@ class Worker:
                 group.create_task(duty.run(self._wakeups), name=duty.name)
                 for duty in (self._heartbeat, *self._duties)
             ]
-            background.append(group.create_task(self._completer.run(), name="completer"))
+            background += [
+                group.create_task(self._completer.run(), name="completer"),
+                group.create_task(self._deadlines.run(), name="deadlines"),
+                group.create_task(self._lag.run(), name="lag"),
+            ]
             produce = group.create_task(self._producer.run(self._wakeups), name="producer")
             await self._until_stopped(stop)
             self._producer.stop()
@@ -92,17 +102,20 @@ class Worker:
 
     async def _finish_running(self) -> None:
         """Let attempts end within the grace; what is left goes back uncounted."""
-        tasks = {each.task for each in self._slots.running if each.task is not None}
-        if not tasks:
+        if not self._slots.running:
             return
-        _log.info("waiting for running jobs", extra={"jobs": len(tasks)})
-        grace = self._settings.shutdown_grace.total_seconds()
-        _, left = await asyncio.wait(tasks, timeout=grace)
-        for task in left:
-            task.cancel()
+        _log.info("waiting for running jobs", extra={"jobs": len(self._slots.running)})
+        await self._ended(self._settings.shutdown_grace.total_seconds())
+        left = list(self._slots.running)
+        for running in left:
+            running.stop()
         if left:
             _log.info("releasing jobs that did not end in time", extra={"jobs": len(left)})
-            await asyncio.wait(left, timeout=LAST_FLUSH_S)
+            await self._ended(LAST_FLUSH_S)
+
+    async def _ended(self, within_s: float) -> None:
+        tasks = {each.task for each in self._slots.running if each.task is not None}
+        await asyncio.wait(tasks, timeout=within_s)
 
     async def _last_flush(self) -> None:
         with contextlib.suppress(TimeoutError, UnavailableError):

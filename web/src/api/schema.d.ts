@@ -1121,7 +1121,7 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description The same as the field `idempotency_key` */
-                "Idempotency-Key"?: string | null;
+                "Idempotency-Key"?: string;
             };
             path?: never;
             cookie?: never;

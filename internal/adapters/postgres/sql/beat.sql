@@ -1,7 +1,10 @@
--- Renew a worker that has not expired and hear which of its jobs are to stop. $1 worker, $2 ttl.
+-- Renew a worker that has not expired and hear which of its jobs are to stop. $1 worker, $2 ttl,
+-- $3 jobs running, $4 its longest lag in milliseconds.
 with renewed as (
   update worker
-  set expires_at = now() + $2::interval
+  set expires_at = now() + $2::interval,
+      running = $3,
+      lag_ms = $4
   where id = $1
     and expires_at > now() -- once expired its leases may be rescued at any moment
   returning id

@@ -1,7 +1,9 @@
--- The jobs that idempotency keys already name. $1 user, $2 keys.
-select i.key, i.request_hash, i.job_id, s.status, s.run_at, j.created_at
-from idempotency i
+-- The jobs that idempotency keys already name. $1 users, $2 a key of each.
+select i.user_id, i.key, i.request_hash, i.job_id, s.status, s.run_at, j.created_at
+from unnest($1::uuid[], $2::text[]) as w(user_id, key)
+join idempotency i on i.user_id = w.user_id and i.key = w.key
 join job j on j.id = i.job_id
-join job_state s on s.job_id = i.job_id and s.user_id = $1
-where i.user_id = $1
-  and i.key = any($2::text[])
+cross join lateral (
+  -- as in summaries.sql
+  select * from job_state where job_id = i.job_id and user_id = i.user_id limit 1
+) s

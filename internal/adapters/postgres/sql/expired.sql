@@ -1,11 +1,14 @@
--- Lock leases whose worker's heartbeat ran out, or who left. $1 how many.
-select l.job_id, l.token, l.attempts, l.max_attempts, l.worker_id,
-       l.cancel_requested_at is not null as cancel_requested,
-       extract(epoch from now() - l.since)::float8 * 1000 as started_ms
-from lease l
-left join worker w on w.id = l.worker_id
-where w.id is null
-   or w.expires_at <= now()
-order by l.job_id
+-- Lock leases of workers whose heartbeat ran out, or who left. $1 how many.
+-- A worker's row outlives its leases, so leases are read only while there is such a worker.
+with dead as materialized (
+  select id from worker where expires_at <= now()
+)
+select job_id, token, attempts, max_attempts, worker_id,
+       cancel_requested_at is not null as cancel_requested,
+       extract(epoch from now() - since)::float8 * 1000 as started_ms
+from lease
+where exists (select from dead)
+  and worker_id = any(array(select id from dead))
+order by job_id
 limit $1
-for update of l skip locked
+for update skip locked

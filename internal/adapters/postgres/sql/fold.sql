@@ -1,9 +1,46 @@
--- Add up what statements noted. $1 how many notes at most.
-with noted as (
+-- Add up what statements noted, one process at a time. $1 how many notes at most, $2 the lock.
+-- Users pay the difference between the slot time that their jobs used and what claims took for it;
+-- the running average of each flow follows (domain/fairness.py).
+with leader as materialized (
+  select pg_try_advisory_xact_lock($2) as elected
+),
+noted as (
   delete from counter_delta
-  where id = any(array(
-    select id from counter_delta order by id limit $1 for update skip locked))
+  where (select elected from leader)
+    and id = any(array(select id from counter_delta order by id limit $1))
   returning *
+),
+payers as materialized (
+  -- Users before their flows, and in one order: no deadlock with claims and with new jobs.
+  select user_id
+  from tenant
+  where user_id in (select user_id from noted)
+  order by user_id
+  for no key update
+),
+paid as (
+  update tenant
+  set virtual_time = virtual_time + n.difference / weight
+  from (
+    select user_id, sum(used - charged) as difference
+    from noted
+    where user_id in (select user_id from payers)
+    group by user_id
+  ) n
+  where tenant.user_id = n.user_id
+  returning tenant.user_id
+),
+averaged as (
+  update flow
+  set cost = n.used / n.jobs + (cost - n.used / n.jobs) * power(0.9, n.jobs)
+  from (
+    select flow_id, sum(used) as used, sum(cardinality(waits)) as jobs
+    from noted
+    where waits is not null
+    group by flow_id
+  ) n
+  where flow.id = n.flow_id
+    and (select count(*) from payers) > 0
 ),
 totals as (
   insert into counter as c (flow_id, user_id, blocked, scheduled, queued, running, succeeded,

@@ -8,8 +8,10 @@ looked as materialized (
   from slice s
   -- limit 1: else the planner may make joins of them that read whole tables
   left join lateral (
-    select user_id as owner, flow_id, attempts, number, max_attempts
-    from finished where job_id = s.id limit 1
+    select user_id as owner, flow_id, attempts, number, max_attempts, count(*) over () as ends
+    from finished
+    where user_id = s.user_id and status in (4, 5, 6) and job_id = s.id
+    limit 1
   ) d on true
   left join lateral (
     select true as is_unfinished from blocked where user_id = s.user_id and job_id = s.id
@@ -35,6 +37,8 @@ breach as (
   select 6 as number, format('job %s stands nowhere', id) as what
   from looked where owner is null and is_unfinished is null
   union all
+  select 6, format('job %s has finished %s times', id, ends) from looked where ends > 1
+  union all
   select 7, format('job %s ended with %s of %s attempts used up', id, attempts, max_attempts)
   from looked where attempts > max_attempts
   union all
@@ -46,9 +50,6 @@ breach as (
   union all
   select 8, format('job %s has an idempotency key that does not name it', id)
   from looked where idempotency_key is not null and named is distinct from id
-  union all
-  select 9, format('job %s is one user''s, its place in finished another''s', id)
-  from looked where owner <> user_id
   union all
   select 9, format('job %s ended in another user''s queue', id)
   from looked where flow_owner <> owner

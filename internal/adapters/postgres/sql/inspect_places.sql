@@ -32,7 +32,9 @@ looked as materialized (
   left join lateral (select user_id from job where id = s.job_id limit 1) j on true
   left join lateral (select user_id from flow where id = s.flow_id limit 1) f on true
   left join lateral (
-    select true as finished from finished where job_id = s.job_id limit 1
+    select true as finished from finished
+    where user_id = s.user_id and status in (4, 5, 6) and job_id = s.job_id
+    limit 1
   ) d on true
   left join lateral (
     select count(*) as starts, count(*) filter (where status in (2, 3, 4)) as used,

@@ -2,7 +2,7 @@
 -- $1 how long succeeded and canceled ones are kept, $2 failed ones, $3 how many at most.
 -- A job's id is older than its end: the bound on it prunes the partitions of younger days.
 with over as materialized (
-  select job_id
+  select ctid as place, job_id
   from finished
   where job_id < day_floor(((now() - least($1::interval, $2::interval)) at time zone 'UTC')::date + 1)
     and since < now() - case when status = 5 then $2::interval else $1::interval end
@@ -11,7 +11,9 @@ with over as materialized (
 ),
 taken as (
   delete from finished
-  where job_id = any(array(select job_id from over)) -- not `in`: that may join all partitions
+  -- by place, as in claim.sql; the job as well, since partitions number their places alike
+  where ctid = any(array(select place from over))
+    and job_id = any(array(select job_id from over))
   returning job_id, flow_id, user_id, status
 ),
 gone as (

@@ -1,21 +1,25 @@
--- Keep new jobs of one user, each with its place in line or in time, in one round trip.
--- $1 user, $2 batch, $3 aging step, then a column of values each.
--- A job whose key exists is left out of the answer: its caller looks the older one up.
+-- Keep new jobs, each with its place in line or in time, in one round trip.
+-- $1 batch, $2 aging step, then a column of values each.
+-- Answers with its time, and with the jobs it left out because their keys exist.
 with input as materialized (
   select *
-  from unnest($4::uuid[], $5::int[], $6::text[], $7::text[], $8::text[], $9::smallint[], $10::text[],
-              $11::smallint[], $12::text[], $13::bigint[], $14::bigint[], $15::float8[], $16::int[],
-              $17::text[], $18::timestamptz[], $19::text[], $20::bytea[])
-    as i(id, flow_id, type, queue, route, priority, payload,
-         max_attempts, strategy, base_ms, max_ms, jitter, timeout_ms,
-         tags, run_at, key, request_hash)
+  from unnest($3::uuid[], $4::int[], $5::uuid[], $6::text[], $7::text[], $8::text[],
+              $9::smallint[], $10::text[], $11::smallint[], $12::text[], $13::bigint[],
+              $14::bigint[], $15::float8[], $16::int[], $17::text[], $18::timestamptz[],
+              $19::text[], $20::bytea[])
+    as i(user_id, flow_id, id, type, queue, route,
+         priority, payload, max_attempts, strategy, base_ms,
+         max_ms, jitter, timeout_ms, tags, run_at,
+         key, request_hash)
 ),
 keyed as (
   insert into idempotency (user_id, key, request_hash, job_id)
-  select $1, key, request_hash, id
+  select user_id, key, request_hash, id
   from input
   where key is not null
-  order by key -- two batches that share keys wait for each other in one order: no deadlock
+  -- Two statements that share keys wait for each other in one order: no deadlock. Of a key that
+  -- comes twice in one of them, the first keeps it.
+  order by user_id, key, id
   on conflict do nothing
   returning job_id
 ),
@@ -30,37 +34,38 @@ kept as (
   insert into job (id, user_id, type, queue, route, priority, payload, max_attempts,
                    backoff_strategy, backoff_base_ms, backoff_max_ms, backoff_jitter, timeout_ms,
                    idempotency_key, tags, batch_id)
-  select id, $1, type, queue, route, priority, payload::json, max_attempts,
+  select id, user_id, type, queue, route, priority, payload::json, max_attempts,
          strategy, base_ms, max_ms, jitter, timeout_ms,
          key,
          case when tags is null then '{}'
               else array(select json_array_elements_text(tags::json)) end,
-         $2
+         $1
   from fresh
 ),
 waiting as (
   insert into scheduled (job_id, user_id, flow_id, priority, attempts, number, max_attempts,
                          version, run_at)
-  select id, $1, flow_id, priority, 0, 0, max_attempts, 1, due
+  select id, user_id, flow_id, priority, 0, 0, max_attempts, 1, due
   from fresh
   where later
 ),
 queued as (
   insert into ready (job_id, user_id, flow_id, priority, attempts, number, max_attempts,
                      version, run_at, rank)
-  select id, $1, flow_id, priority, 0, 0, max_attempts, 1, due, due + priority * $3::interval
+  select id, user_id, flow_id, priority, 0, 0, max_attempts, 1, due, due + priority * $2::interval
   from fresh
   where not later
 ),
 counted as (
   insert into counter_delta (flow_id, user_id, scheduled, queued)
-  select flow_id, $1, count(*) filter (where later), count(*) filter (where not later)
+  select flow_id, user_id, count(*) filter (where later), count(*) filter (where not later)
   from fresh
-  group by flow_id
+  group by flow_id, user_id
 ),
 told as (
   insert into outbox (user_id, ids)
-  select $1, array_agg(id) from fresh having count(*) > 0
+  select user_id, array_agg(id) from fresh group by user_id
 )
-select id, later, due, now() as created_at
-from fresh
+select now() as now,
+       array(select id from input
+             where key is not null and id not in (select job_id from keyed)) as taken

@@ -9,7 +9,10 @@ select j.user_id, j.id, j.type, j.queue, j.priority, s.status, s.attempts, s.max
        case when s.status = 3 then s.since else a.started_at end as started_at,
        case when s.status >= 4 then s.since end as finished_at
 from job j
-join job_state s on s.job_id = j.id and s.user_id = j.user_id
+cross join lateral (
+  -- the limit keeps it a look-up for each job: a join may read whole tables
+  select * from job_state where job_id = j.id and user_id = j.user_id limit 1
+) s
 left join lateral (
   select error, progress, started_at
   from attempt

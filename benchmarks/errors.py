@@ -1,0 +1,2 @@
+class BenchError(Exception):
+    """A measure cannot be taken; the message is one line that says why."""

@@ -1,0 +1,157 @@
+"""An attempt from its claim to its end, and whose it is."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections import deque
+from typing import Final
+from uuid import UUID
+
+from internal.domain.ids import new_worker_id
+from internal.domain.ports.work import ClaimedJob, Lease
+
+NEVER: Final = math.inf
+
+
+class Tenant:
+    """A user who runs or waits in this process; its jobs wait in the order they were claimed."""
+
+    __slots__ = ("number", "running", "user_id", "waiting", "weight")
+
+    def __init__(self, number: int, user_id: UUID, weight: float) -> None:
+        """`number` is unlike that of any other: it decides where tags are equal."""
+        self.number = number
+        self.user_id = user_id
+        self.weight = weight
+        self.running = 0
+        self.waiting: deque[Running] = deque()
+
+
+class Running:
+    """One attempt, buffered or in progress; it is the `JobContext` that the handler sees.
+
+    `claimed`, `started`, `ended` and `deadline` are readings of the monotonic clock; 0 is not yet.
+    """
+
+    __slots__ = (
+        "abandoned",
+        "cancel_requested",
+        "claimed",
+        "deadline",
+        "ended",
+        "identity",
+        "job",
+        "lost",
+        "share",
+        "share_noted",
+        "started",
+        "stopped",
+        "task",
+        "tenant",
+        "timed_out",
+    )
+
+    def __init__(self, job: ClaimedJob, identity: Identity, tenant: Tenant, claimed: float) -> None:
+        self.job = job
+        self.identity = identity
+        self.tenant = tenant
+        self.claimed = claimed
+        self.started = 0.0
+        self.ended = 0.0
+        self.deadline = NEVER
+        self.cancel_requested = False
+        self.abandoned = False
+        self.lost = False
+        self.stopped = False
+        self.timed_out = False
+        self.share: float | None = None
+        self.share_noted: float | None = None
+        self.task: asyncio.Task[None] | None = None
+
+    @property
+    def lease(self) -> Lease:
+        """The right to record how it ends."""
+        return self.job.lease
+
+    @property
+    def job_id(self) -> UUID:
+        """The job's id."""
+        return self.job.id
+
+    @property
+    def type(self) -> str:
+        """The job's type."""
+        return self.job.type
+
+    @property
+    def attempt(self) -> int:
+        """Which start of the job this is, from 1."""
+        return self.job.number
+
+    @property
+    def attempts(self) -> int:
+        """Failed and lost attempts before this one."""
+        return self.job.attempts
+
+    @property
+    def max_attempts(self) -> int:
+        """After how many failures the job fails for good."""
+        return self.job.max_attempts
+
+    @property
+    def canceled(self) -> bool:
+        """Whether to stop: the owner asked, or what it does no longer counts."""
+        return self.cancel_requested or self.abandoned or self.lost
+
+    def progress(self, share: float) -> None:
+        """Report how much is done, from 0 to 1; called from any thread."""
+        self.share = min(1.0, max(0.0, share))
+
+    def begin(self) -> None:
+        """The handler is called now."""
+        self.started = time.monotonic()
+        self.deadline = self.started + self.job.timeout_ms / 1000
+
+    def end(self) -> None:
+        """The handler has ended; from now on its time cannot run out."""
+        self.ended = time.monotonic()
+        self.deadline = NEVER
+
+    def ran_since(self, moment: float) -> bool:
+        """Whether its handler has been running since then, or was until lately."""
+        return 0 < self.started <= moment and (not self.ended or self.ended >= moment)
+
+    def stop(self) -> None:
+        """Stop it; a task that is canceled before its first step would never get to its end."""
+        self.stopped = True
+        if self.started and self.task is not None:
+            self.task.cancel()
+
+    def time_out(self) -> None:
+        """Stop it since its time is up."""
+        self.timed_out = True
+        self.deadline = NEVER
+        if self.task is not None:
+            self.task.cancel()
+
+    def forget_time_out(self) -> None:
+        """What still cancels its task after this was not the timeout."""
+        if self.timed_out and self.task is not None:
+            self.task.uncancel()
+
+
+class Identity:
+    """A name under which leases are held; `renewed` is when its last good heartbeat began.
+
+    `held` are the jobs that are buffered or run under it. Once it is given up, `ending` are those
+    whose ends may not be recorded yet.
+    """
+
+    def __init__(self) -> None:
+        self.id = new_worker_id()
+        self.renewed = time.monotonic()
+        self.given_up = NEVER
+        self.held: dict[UUID, Running] = {}
+        self.ending: set[UUID] = set()
