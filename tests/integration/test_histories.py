@@ -29,7 +29,7 @@ SHORT = settings(
     print_blob=True,
     suppress_health_check=list(HealthCheck),
 )
-LONG = settings(SHORT, max_examples=20, phases=[Phase.generate, Phase.shrink], derandomize=False)
+LONG = settings(SHORT, max_examples=40, phases=[Phase.generate, Phase.shrink], derandomize=False)
 
 
 @on_every_postgres

@@ -259,6 +259,46 @@ async def test_what_ended_as_another_users_is_named(
     assert any(each.startswith(what.format(job)) for each in found)
 
 
+async def test_a_job_that_finished_twice_is_named(store: Store, ada: Actor) -> None:
+    job = await failed(store, ada)
+    await store.execute("""
+        insert into finished (job_id, user_id, flow_id, priority, attempts, number, max_attempts,
+                              version, run_at, status)
+        select job_id, user_id, flow_id, priority, attempts, number, max_attempts, version, run_at,
+               6
+        from finished
+    """)
+    assert await violations(store) == {6: [f"job {job} has finished 2 times"]}
+
+
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        ("update flow set awake = false", "queue emails (1) sleeps, and has queued jobs"),
+        (
+            "update flow set low = '2100-01-01Z'",
+            "queue emails (1) begins at 2100-01-01 00:00:00+00, and has a job queued for ",
+        ),
+        (
+            "update tenant set awake = false",
+            "user {} sleeps, and has jobs in queue emails (1) that a worker serves",
+        ),
+    ],
+    ids=["asleep", "hidden", "user asleep"],
+)
+async def test_queued_jobs_that_no_claim_would_find_are_named(
+    store: Store, ada: Actor, change: str, what: str
+) -> None:
+    await store.a_worker()
+    await store.execute("update worker set started_at = now() - interval '1 minute'")
+    await store.submit(ada, queue="emails")
+    assert await violations(store) == {}
+
+    await store.execute(change)
+    ((found,),) = (await violations(store)).values()
+    assert found.startswith(what.format(ada.user_id))
+
+
 async def test_many_violations_are_counted_and_the_first_named(store: Store, ada: Actor) -> None:
     await store.submissions.submit(ada, [a_job(n) for n in range(23)])
     await store.execute("delete from ready")

@@ -88,6 +88,7 @@ async def _statements(connection: Hot) -> Statements:
         "oldest": (statement("oldest"), (user_id,)),
         "inspect places": (statement("inspect_places"), (SLICE, LOWEST, LOWEST, False)),
         "inspect jobs": (statement("inspect_jobs"), (SLICE, HIGHEST)),
+        "inspect flows": (statement("inspect_flows"), (SLICE, 0)),
         "inspect keys": (statement("inspect_keys"), (SLICE, LOWEST, "")),
     }
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -74,9 +74,9 @@ class Store:
         later = datetime.now(UTC) + timedelta(hours=1)
         return Actor(user_id=user_id, session_id=uuid4(), token_expires_at=later)
 
-    async def a_worker(self, ttl: timedelta = TTL) -> str:
+    async def a_worker(self, ttl: timedelta = TTL, routes: Sequence[str] = ROUTES) -> str:
         worker_id = new_worker_id()
-        await self.work.register(worker_id, ttl, slots=100, routes=ROUTES)
+        await self.work.register(worker_id, ttl, slots=100, routes=routes)
         return worker_id
 
     async def submit(self, actor: Actor, **fields: Any) -> Submitted:

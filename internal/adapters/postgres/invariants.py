@@ -12,7 +12,7 @@ from internal.domain.invariants import Breach
 
 # A slice takes the server some 30 ms.
 SLICE: Final = 2_000
-# Of the unfinished jobs, the newest jobs and the keys, each.
+# Of the unfinished jobs, the newest jobs, the keys and the flows, each.
 LOOKED_AT: Final = 100_000
 
 LOWEST: Final = UUID(int=0)
@@ -33,7 +33,12 @@ class PostgresInspection:
     async def breaches(self) -> AsyncIterator[Sequence[Breach]]:
         yield await self._whole(DURABLE, "inspect_server")
         yield await self._whole(RUNNING, "inspect_counters")
-        for walk in (self._places(), self._jobs(), self._keys()):
+        for walk in (
+            self._places(),
+            self._walk("inspect_jobs", id=HIGHEST),
+            self._walk("inspect_keys", user_id=LOWEST, key=""),
+            self._walk("inspect_flows", id=0),
+        ):
             async for breaches in walk:
                 yield breaches
 
@@ -48,17 +53,14 @@ class PostgresInspection:
             yield _found(last)
             after, looked_at = (last["user_id"], last["job_id"]), looked_at + self._slice
 
-    async def _jobs(self) -> AsyncIterator[list[Breach]]:
-        after, looked_at = HIGHEST, 0
-        while looked_at < self._at_most and (last := await self._look("inspect_jobs", after)):
+    async def _walk(self, name: str, **after: Any) -> AsyncIterator[list[Breach]]:
+        """Each slice goes on behind the last row of the one before, by these columns."""
+        for _ in range(self._at_most // self._slice):
+            last = await self._look(name, *after.values())
+            if last is None:
+                return
             yield _found(last)
-            after, looked_at = last["id"], looked_at + self._slice
-
-    async def _keys(self) -> AsyncIterator[list[Breach]]:
-        after, looked_at = (LOWEST, ""), 0
-        while looked_at < self._at_most and (last := await self._look("inspect_keys", *after)):
-            yield _found(last)
-            after, looked_at = (last["user_id"], last["key"]), looked_at + self._slice
+            after = {column: last[column] for column in after}
 
     async def _look(self, name: str, *values: Any) -> Row | None:
         """At one slice: its last row with what was found, None behind the end."""

@@ -15,7 +15,7 @@ class Inspection(Protocol):
         """What breaks an invariant, statement by statement; most find nothing.
 
         Every lease is looked at. Of the rest, what is large is looked at in part: the newest
-        jobs, and as many of those that wait and of the keys.
+        jobs, and as many of those that wait, of the keys and of the queues.
 
         Raises:
             UnavailableError: when the database is away, or too busy for short statements.

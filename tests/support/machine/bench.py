@@ -15,7 +15,7 @@ from internal.domain.ports.work import ClaimedJob, Finish, Lease
 from internal.domain.retry import Backoff, Strategy
 from tests.support.invariants import violations
 from tests.support.machine.model import End, Model
-from tests.support.machine.requests import HOUR, HOUR_MS
+from tests.support.machine.requests import HOUR, HOUR_MS, ROUTES
 from tests.support.machine.world import World
 from tests.support.truth import Truth
 
@@ -110,7 +110,7 @@ class Bench(RuleBasedStateMachine):
 
     def hire(self) -> str:
         """A live worker more."""
-        worker = self.world.run(self.store.a_worker(TTL))
+        worker = self.world.run(self.store.a_worker(TTL, ROUTES))
         self.workers.append(worker)
         self.model.live.add(worker)
         return worker

@@ -101,7 +101,7 @@ class Storm(Bench):
     async def _upkeep(self, random: Random, _free: list[ClaimedJob]) -> None:
         upkeep = self.store.upkeep
         deeds: list[Callable[[int], Awaitable[object]]]
-        deeds = [upkeep.stage_due, upkeep.rescue_expired, upkeep.fold_counters]
+        deeds = [upkeep.stage_due, upkeep.rescue_expired, upkeep.fold_counters, upkeep.tend_flows]
         await random.choice(deeds)(random.choice([1, 5, 1000]))
 
     async def _beats(self, random: Random, free: list[ClaimedJob]) -> None:

@@ -42,6 +42,12 @@ class Upkeep(Bench):
         if self.last != "fold":
             self.do("fold", self.store.upkeep.fold_counters(limit))
 
+    @rule(limit=limits)
+    def tend(self, limit: int) -> None:
+        """Flows and users without queued jobs fall asleep; no queued job is left behind by it."""
+        if self.last != "tend":
+            self.do("tend", self.store.upkeep.tend_flows(limit))
+
     @rule(picks=some)
     def prune(self, picks: list[int]) -> None:
         """Eight days later: failed jobs are kept for longer."""

@@ -8,7 +8,7 @@ looked as materialized (
   from slice s
   -- limit 1: else the planner may make joins of them that read whole tables
   left join lateral (
-    select user_id as owner, flow_id, attempts, number, max_attempts
+    select user_id as owner, flow_id, attempts, number, max_attempts, count(*) over () as ends
     from finished
     where user_id = s.user_id and status in (4, 5, 6) and job_id = s.id
     limit 1
@@ -36,6 +36,8 @@ looked as materialized (
 breach as (
   select 6 as number, format('job %s stands nowhere', id) as what
   from looked where owner is null and is_unfinished is null
+  union all
+  select 6, format('job %s has finished %s times', id, ends) from looked where ends > 1
   union all
   select 7, format('job %s ended with %s of %s attempts used up', id, attempts, max_attempts)
   from looked where attempts > max_attempts
