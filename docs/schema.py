@@ -27,7 +27,7 @@ GROUPS: Final = {
     "Jobs that wait": ("blocked", "scheduled", "ready"),
     "Jobs that run or have run": ("lease", "finished", "attempt", "worker"),
     "Numbers": ("counter", "counter_delta", "minute", "minute_wait"),
-    "Changes": ("outbox", "feed"),
+    "Changes": ("listener", "outbox", "feed"),
 }
 
 SHORT: Final = {"timestamp with time zone": "timestamptz", "double precision": "float8"}

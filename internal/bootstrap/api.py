@@ -30,6 +30,7 @@ from internal.bootstrap.web_server import serve_app
 from internal.bootstrap.wiring import (
     Store,
     accounts_of,
+    audience_of,
     handlers_of,
     invariants_of,
     jobs_of,
@@ -38,7 +39,7 @@ from internal.bootstrap.wiring import (
 )
 from internal.domain.errors import UnavailableError
 from internal.domain.handlers import Handlers
-from internal.services.live import Live
+from internal.services.audience import Audience
 from internal.services.upkeep import partitioner
 
 CONNECTIONS: Final = 10
@@ -53,9 +54,10 @@ async def run(settings: Settings, stop: asyncio.Event) -> int:
     wakeups = PostgresWakeups(dsn)
     hasher = BcryptHasher()
     store = Store(database, wakeups, settings)
-    live = live_of(store)
+    audience = audience_of(store)
+    live = live_of(store, audience).duty()
     request_log = _request_log(settings)
-    duties = (live.duty(), relay_of(store), partitioner(store.upkeep()))
+    duties = (audience.duty, live, relay_of(store), partitioner(store.upkeep()))
     background = [
         asyncio.create_task(wakeups.run(), name="wake-ups"),
         *(asyncio.create_task(duty.run(wakeups), name=duty.name) for duty in duties),
@@ -63,7 +65,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> int:
     try:
         with suppress(UnavailableError):  # the partitioner tries again
             await store.upkeep().make_partitions()
-        await serve_app(_app(store, handlers, hasher, live, request_log), listener, stop)
+        await serve_app(_app(store, handlers, hasher, audience, request_log), listener, stop)
     finally:
         request_log.flush()
         for task in background:
@@ -83,7 +85,7 @@ def _app(
     store: Store,
     handlers: Handlers,
     hasher: BcryptHasher,
-    live: Live,
+    audience: Audience,
     request_log: frame.RequestLog,
 ) -> App:
     settings = store.settings
@@ -102,7 +104,7 @@ def _app(
         fleet=PostgresFleet(store.database),
         dashboard=load_dashboard(_dashboard_folder()),
     )
-    sockets = JobSockets(live, tokens, accounts.tickets, accounts.sessions)
+    sockets = JobSockets(audience, tokens, accounts.tickets, accounts.sessions)
     return build_app(parts, [sockets.handler()])
 
 

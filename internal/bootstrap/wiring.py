@@ -33,6 +33,7 @@ from internal.domain.ports.accounts import PasswordHasher, TokenIssuer
 from internal.domain.submission import JobDefaults, default_backoff
 from internal.services import upkeep
 from internal.services.accounts import AccountRules, Accounts
+from internal.services.audience import Audience
 from internal.services.duty import Duty
 from internal.services.invariants import Invariants
 from internal.services.jobs import Jobs
@@ -122,9 +123,15 @@ def invariants_of(store: Store) -> Invariants:
     return Invariants(PostgresInspection(database), PostgresUsers(database), now)
 
 
-def live_of(store: Store) -> Live:
+def audience_of(store: Store) -> Audience:
+    """The live connections of this process."""
+    return Audience(PostgresFeed(store.database, store.wakeups))
+
+
+def live_of(store: Store, audience: Audience) -> Live:
     """The live events of this process."""
-    return Live(PostgresFeed(store.database, store.wakeups), PostgresListing(store.database))
+    feed = PostgresFeed(store.database, store.wakeups)
+    return Live(feed, PostgresListing(store.database), audience)
 
 
 def relay_of(store: Store) -> Duty:

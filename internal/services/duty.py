@@ -13,7 +13,7 @@ from internal.domain.errors import UnavailableError
 from internal.domain.ports.feed import Topic, Wakeups
 
 # At least so long between two rounds: a burst becomes few, and a lone event is not late at all.
-GATHER_S: Final = 0.002
+REST: Final = timedelta(milliseconds=2)
 # How soon a round that failed is tried again, however rare it is otherwise.
 LONGEST_RETRY: Final = timedelta(seconds=5)
 
@@ -24,6 +24,7 @@ class Duty:
     """Runs `run_once` until canceled, at least every `pause`.
 
     `run_once` may return a shorter pause until the next round; zero means that more is waiting.
+    Otherwise there are `rest` and more between two rounds, whoever wakes it.
     """
 
     def __init__(
@@ -32,21 +33,27 @@ class Duty:
         run_once: Callable[[], Awaitable[timedelta | None]],
         *,
         pause: timedelta,
+        rest: timedelta = REST,
         topics: tuple[Topic, ...] = (),
     ) -> None:
         self.name = name
         self._run_once = run_once
         self._pause = pause
+        self._rest = rest
         self._topics = topics
         self._due = asyncio.Event()
         self._failing = False
 
     async def run(self, wakeups: Wakeups) -> None:
         """Live until canceled; a round that fails is logged and soon tried again."""
-        with wakeups.subscribe(self._due.set, *self._topics):
+        with wakeups.subscribe(self.wake, *self._topics):
             while True:
                 self._due.clear()
                 await self._wait(await self._round())
+
+    def wake(self) -> None:
+        """Have the next round begin now."""
+        self._due.set()
 
     async def _round(self) -> timedelta:
         try:
@@ -69,7 +76,7 @@ class Duty:
         if pause <= timedelta(0):
             await asyncio.sleep(0)
             return
-        await asyncio.sleep(GATHER_S)
+        await asyncio.sleep(self._rest.total_seconds())
         with suppress(TimeoutError):
             async with asyncio.timeout(pause.total_seconds()):
                 await self._due.wait()

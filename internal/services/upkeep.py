@@ -14,6 +14,8 @@ RESCUED_AT_ONCE: Final = 500
 FOLDED_AT_ONCE: Final = 5000
 RELAYED_AT_ONCE: Final = 500
 TENDED_AT_ONCE: Final = 1000
+# Of a drain, twenty rounds a second are as much as anybody can see.
+RELAY_RESTS: Final = timedelta(milliseconds=50)
 AT_ONCE: Final = timedelta(0)
 WHILE_BUSY: Final = timedelta(milliseconds=200)
 
@@ -67,7 +69,8 @@ def relay(feed: Relay) -> Duty:
     async def run_once() -> timedelta | None:
         return AT_ONCE if await feed.relay(RELAYED_AT_ONCE) == RELAYED_AT_ONCE else None
 
-    return Duty("relay", run_once, pause=timedelta(seconds=1), topics=(Topic.OUTBOX,))
+    pause, topics = timedelta(seconds=1), (Topic.OUTBOX,)
+    return Duty("relay", run_once, pause=pause, rest=RELAY_RESTS, topics=topics)
 
 
 def partitioner(upkeep: Upkeep) -> Duty:

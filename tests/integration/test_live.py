@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import socket as sockets
 from collections.abc import AsyncIterator
 from typing import Any
@@ -14,7 +15,6 @@ import pytest
 from websockets.exceptions import ConnectionClosedError
 
 from internal.domain.handlers import JobContext, handler
-from internal.services.live import MAX_UNSENT
 from tests.support.api import Api, Settings, SignedUp, running_api
 from tests.support.conditions import eventually
 from tests.support.sockets import READY, RESYNC, Event, LiveSocket, socket, watching
@@ -23,6 +23,8 @@ from tests.support.workers import running_worker
 
 Payload = dict[str, Any]
 
+# So many jobs of one statement are told one by one (submit.sql).
+NAMED_AT_ONCE = 100
 # Three kilobytes or so, to fill buffers with few events.
 LARGE_TAGS = ["\N{SAILBOAT}" * 49 + chr(0x1F600 + number) for number in range(20)]
 
@@ -140,42 +142,46 @@ async def test_a_deletion_asks_for_a_fresh_look(api: Api) -> None:
 async def test_more_at_once_than_anybody_could_read_asks_for_a_fresh_look(api: Api) -> None:
     user = await api.a_user()
     async with watching(api, user) as live:
-        await submit_batch(user, MAX_UNSENT + 1, type="noop")
+        await submit_batch(user, NAMED_AT_ONCE + 1, type="noop")
         assert await live.next() == RESYNC
         last = await submit(user, type="noop")
         assert (await live.next())["job"]["id"] == last["id"]
 
 
-async def test_a_reader_who_is_too_slow_is_told_to_look_again(api: Api) -> None:
+async def test_a_reader_who_is_too_slow_is_told_to_look_again(database_url: str) -> None:
     """It takes nothing in until more has happened than buffers and the server's limit hold."""
-    user = await api.a_user()
-    narrow = a_narrow_connection(api)
-    token = user.session["access_token"]
-    async with watching(api, user) as quick, socket(api, token, compression=None, **narrow) as slow:
-        assert await slow.next() == READY
-        for _ in range(4):
-            batch = await submit_batch(user, 900, type="noop", tags=LARGE_TAGS)
-            await until_heard(quick, batch)
+    async with running_api(database_url, Settings(events_per_s=math.inf)) as api:
+        user = await api.a_user()
+        narrow = a_narrow_connection(api)
+        token = user.session["access_token"]
+        async with (
+            watching(api, user) as quick,
+            socket(api, token, compression=None, **narrow) as slow,
+        ):
+            assert await slow.next() == READY
+            for _ in range(36):
+                batch = await submit_batch(user, NAMED_AT_ONCE, type="noop", tags=LARGE_TAGS)
+                await until_heard(quick, batch)
 
-        heard = await slow.until("resync")
-        last = await submit(user, type="noop")
-        later = [await slow.next()]
-        while later[-1]["job"]["id"] != last["id"]:
-            later.append(await slow.next())
+            heard = await slow.until("resync")
+            last = await submit(user, type="noop")
+            later = [await slow.next()]
+            while later[-1]["job"]["id"] != last["id"]:
+                later.append(await slow.next())
 
-    assert len(heard) + len(later) < 4 * 900
+    assert len(heard) + len(later) < 36 * NAMED_AT_ONCE
 
 
 async def test_a_reader_who_has_stopped_for_good_is_hung_up_on(database_url: str) -> None:
     """It answers no ping, and what was sent to it before would never leave the buffers."""
-    async with running_api(database_url, Settings(pong_s=0.5)) as api:
+    async with running_api(database_url, Settings(pong_s=0.5, events_per_s=math.inf)) as api:
         user = await api.a_user()
         narrow = a_narrow_connection(api)
         port = narrow["sock"].getsockname()[1]
         token = user.session["access_token"]
         async with socket(api, token, compression=None, **narrow) as stopped:
-            for _ in range(4):
-                await submit_batch(user, 900, type="noop", tags=LARGE_TAGS)
+            for _ in range(36):
+                await submit_batch(user, NAMED_AT_ONCE, type="noop", tags=LARGE_TAGS)
             await eventually(lambda: not is_connected(port))
             with pytest.raises(ConnectionClosedError):
                 await stopped.until("resync")

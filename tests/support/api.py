@@ -35,9 +35,10 @@ from internal.bootstrap.web_server import serve_app
 from internal.domain.handlers import Handlers
 from internal.domain.ports.accounts import Tickets
 from internal.services.accounts import AccountRules, Accounts
+from internal.services.audience import Audience
 from internal.services.invariants import Invariants
 from internal.services.jobs import Jobs
-from internal.services.live import Live
+from internal.services.live import EVENTS_PER_S, Live
 from internal.services.upkeep import relay
 from tests.support.store import DEFAULTS, Store, open_store
 
@@ -61,6 +62,7 @@ class Settings(msgspec.Struct, frozen=True):
     first_message_s: float = 5.0
     ping_s: float = 20.0
     pong_s: float = 20.0
+    events_per_s: float = EVENTS_PER_S
 
 
 class SignedUp(msgspec.Struct):
@@ -111,9 +113,12 @@ async def running_api(database_url: str, settings: Settings | None = None) -> As
     try:
         async with open_store(database_url) as store:
             parts = _parts(store, hasher, settings)
-            live = Live(store.feed, store.listing)
-            app = build_app(parts, [_sockets(live, parts, settings).handler()])
-            async with _background(store, live), _serving(app, settings.pong_s) as url:
+            audience = Audience(store.feed)
+            app = build_app(parts, [_sockets(audience, parts, settings).handler()])
+            async with (
+                _background(store, audience, settings),
+                _serving(app, settings.pong_s) as url,
+            ):
                 api = Api(url, store, parts.accounts.tickets)
                 yield api
                 await api.close()
@@ -157,9 +162,9 @@ def _parts(store: Store, hasher: BcryptHasher, settings: Settings) -> Parts:
     )
 
 
-def _sockets(live: Live, parts: Parts, settings: Settings) -> JobSockets:
+def _sockets(audience: Audience, parts: Parts, settings: Settings) -> JobSockets:
     return JobSockets(
-        live,
+        audience,
         parts.tokens,
         parts.accounts.tickets,
         parts.accounts.sessions,
@@ -169,9 +174,10 @@ def _sockets(live: Live, parts: Parts, settings: Settings) -> JobSockets:
 
 
 @asynccontextmanager
-async def _background(store: Store, live: Live) -> AsyncIterator[None]:
+async def _background(store: Store, audience: Audience, settings: Settings) -> AsyncIterator[None]:
     """What runs beside the server: wake-ups, the relay and the reader of its feed."""
-    duties = (live.duty(), relay(store.feed))
+    live = Live(store.feed, store.listing, audience, events_per_s=settings.events_per_s)
+    duties = (audience.duty, live.duty(), relay(store.feed))
     tasks = [
         asyncio.create_task(store.wakeups.run()),
         *(asyncio.create_task(each.run(store.wakeups)) for each in duties),

@@ -22,6 +22,11 @@ LOAD = """
     insert into worker (id, slots, expires_at)
     select 'worker ' || n, 100, now() + interval '1 hour' from generate_series(1, 100) n;
 
+    insert into listener (user_id, expires_at)
+    select id, now() from account
+    union all
+    select gen_random_uuid(), now() from generate_series(1, 5000);
+
     create temporary table input as
     select n, f.user_id, f.id as flow_id, f.queue,
            (lpad(to_hex((extract(epoch from now()) * 1000)::bigint - n % 2 * 86400000), 12, '0')

@@ -74,6 +74,12 @@ class Store:
         later = datetime.now(UTC) + timedelta(hours=1)
         return Actor(user_id=user_id, session_id=uuid4(), token_expires_at=later)
 
+    async def a_watching_user(self) -> Actor:
+        """A user whose changes are told."""
+        actor = await self.a_user()
+        await self.feed.listen([actor.user_id], timedelta(hours=1))
+        return actor
+
     async def a_worker(self, ttl: timedelta = TTL, routes: Sequence[str] = ROUTES) -> str:
         worker_id = new_worker_id()
         await self.work.register(worker_id, ttl, slots=100, routes=routes)

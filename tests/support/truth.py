@@ -97,7 +97,7 @@ class Truth:
         while changes := await self._store.feed.after(self._position, 1000):
             self._position = changes[-1].position
             for each in changes:
-                told |= set(each.ids) if each.kind is not Kind.ENDED else set()
+                told |= set(each.ids or ()) if each.kind is not Kind.ENDED else set()
         return told
 
 

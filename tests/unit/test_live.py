@@ -1,27 +1,49 @@
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
-from uuid import UUID, uuid4
+import asyncio
+from collections.abc import Collection, Sequence
+from datetime import timedelta
+from uuid import UUID
 
 from internal.domain.accounts import Actor
 from internal.domain.ids import new_id
 from internal.domain.jobs import JobSummary
 from internal.domain.ports.feed import Change, Kind
-from internal.services.live import Live, Signal
+from internal.services.audience import Audience
+from internal.services.live import EVENTS_PER_S, Live
+from internal.services.watcher import MAX_UNSENT, News, Signal, Watcher
+from tests.support.audience import an_actor
 from tests.support.summaries import a_summary
 
 
 class Story:
-    """Feed and Summaries of jobs that all succeeded."""
+    """Listeners, Feed and Summaries of jobs that all succeeded, and the one Live that reads it."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, events_per_s: float = EVENTS_PER_S) -> None:
         self.changes: list[Change] = []
         self.asked: list[int] = []
+        self.now = 0.0
+        self.audience = Audience(self)
+        self.live = Live(self, self, self.audience, events_per_s=events_per_s, now=lambda: self.now)
 
-    def add(self, actor: Actor, jobs: int, kind: Kind = Kind.CHANGED) -> None:
-        ids = tuple(new_id() for _ in range(jobs))
-        self.changes.append(Change(len(self.changes) + 1, actor.user_id, kind, ids))
+    async def a_watcher(self, actor: Actor | None = None) -> Watcher:
+        """One who comes after the feed's beginning."""
+        await self.live.run_once()
+        return self.audience.join(actor or an_actor())
+
+    def add(self, watcher: Watcher, jobs: int | None, kind: Kind = Kind.CHANGED) -> None:
+        ids = None if jobs is None else tuple(new_id() for _ in range(jobs))
+        self.repeat(Change(0, watcher.actor.user_id, kind, ids))
+
+    def repeat(self, change: Change) -> None:
+        position = len(self.changes) + 1
+        self.changes.append(Change(position, change.user_id, change.kind, change.ids))
+
+    async def listen(self, user_ids: Collection[UUID], ttl: timedelta) -> set[UUID]:
+        return set(user_ids)
+
+    async def telling(self) -> set[str]:
+        return set()
 
     async def newest(self) -> int:
         return 0
@@ -33,46 +55,121 @@ class Story:
         self, owners: Sequence[UUID], job_ids: Sequence[UUID]
     ) -> dict[UUID, list[JobSummary]]:
         self.asked.append(len(job_ids))
-        owner = {each: change.user_id for change in self.changes for each in change.ids}
+        owner = {each: change.user_id for change in self.changes for each in change.ids or ()}
         found: dict[UUID, list[JobSummary]] = {}
         for job_id in job_ids:
             found.setdefault(owner[job_id], []).append(a_summary(job_id))
         return found
 
 
-def an_actor() -> Actor:
-    return Actor(uuid4(), uuid4(), datetime.now(UTC) + timedelta(hours=1))
+async def test_the_changes_of_those_who_do_not_watch_are_not_looked_up() -> None:
+    story = Story()
+    watcher = await story.a_watcher()
+    story.add(Watcher(an_actor()), 1)
+    story.add(watcher, 1)
 
+    await story.live.run_once()
 
-async def test_a_flood_of_one_user_is_told_as_a_resync_and_not_looked_up() -> None:
-    story, flooding, quiet = Story(), an_actor(), an_actor()
-    live = Live(story, story)
-    flooded, watcher = live.watch(flooding), live.watch(quiet)
-    await live.run_once()
-    await flooded.next()
-    await watcher.next()
-    for _ in range(3):
-        story.add(flooding, 400)
-    story.add(quiet, 1)
-
-    await live.run_once()
-
-    assert await flooded.next() == [Signal.RESYNC]
     assert len(await watcher.next()) == 1
     assert story.asked == [1]
 
 
-async def test_many_users_changes_are_looked_up_in_short_statements() -> None:
-    story, actors = Story(), [an_actor() for _ in range(5)]
-    live = Live(story, story)
-    watchers = [live.watch(actor) for actor in actors]
-    await live.run_once()
-    for watcher in watchers:
-        await watcher.next()
-    for actor in actors:
-        story.add(actor, 500)
+async def test_a_flood_of_one_user_is_told_as_a_resync_and_not_looked_up() -> None:
+    story = Story()
+    flooded, quiet = await story.a_watcher(), await story.a_watcher()
+    for _ in range(3):
+        story.add(flooded, 400)
+    story.add(quiet, 1)
 
-    await live.run_once()
+    await story.live.run_once()
 
-    assert [len(await watcher.next()) for watcher in watchers] == [500] * 5
-    assert story.asked == [1000, 1000, 500]
+    assert await flooded.next() == [Signal.RESYNC]
+    assert len(await quiet.next()) == 1
+    assert story.asked == [1]
+
+
+async def test_what_is_more_than_worth_naming_is_told_as_a_resync() -> None:
+    story = Story()
+    watcher = await story.a_watcher()
+    story.add(watcher, 3)
+    story.add(watcher, None)
+
+    await story.live.run_once()
+
+    assert await watcher.next() == [Signal.RESYNC]
+    assert story.asked == []
+
+
+async def test_a_job_that_changed_twice_between_two_reads_is_told_once() -> None:
+    story = Story()
+    watcher = await story.a_watcher()
+    story.add(watcher, 2)
+    story.repeat(story.changes[-1])
+
+    await story.live.run_once()
+
+    assert len(await watcher.next()) == 2
+
+
+async def test_many_users_changes_are_told_up_to_a_rate_the_fewest_first() -> None:
+    story = Story(events_per_s=1_000)
+    watchers = [await story.a_watcher() for _ in range(4)]
+
+    async def told(*jobs: int) -> list[int]:
+        for watcher, number in zip(watchers, jobs, strict=True):
+            story.add(watcher, number)
+        await story.live.run_once()
+        news = [await heard(watcher) for watcher in watchers]
+        return [sum(each is not Signal.RESYNC for each in some) for some in news]
+
+    assert MAX_UNSENT == 1_000
+    assert await told(500, 400, 300, 200) == [0, 400, 300, 200]
+    story.now += 1
+    assert await told(1, 999, 1_000, 1_000) == [1, 999, 0, 0]
+    story.now += 0.5
+    assert await told(501, 100, 300, 200) == [0, 100, 0, 200]
+
+
+async def test_a_flood_that_goes_on_is_told_once_a_second_and_after_its_end() -> None:
+    story = Story()
+    watcher = await story.a_watcher()
+
+    resyncs = 0
+    for _ in range(20):
+        story.add(watcher, None)
+        await story.live.run_once()
+        resyncs += len(await heard(watcher))
+        story.now += 0.125
+    pause = await story.live.run_once()
+    assert pause is not None
+    assert await heard(watcher) == []
+    story.now += pause.total_seconds()
+    assert await story.live.run_once() is None
+    last = await heard(watcher)
+    story.now += 10
+    await story.live.run_once()
+
+    assert resyncs == 3
+    assert last == [Signal.RESYNC]
+    assert await heard(watcher) == []
+
+
+async def test_a_session_that_ended_ends_its_own_connections_only() -> None:
+    story, actor = Story(), an_actor()
+    watcher, other = await story.a_watcher(actor), story.audience.join(an_actor(actor.user_id))
+    story.repeat(Change(0, actor.user_id, Kind.ENDED, (actor.session_id,)))
+    story.add(watcher, 1)
+
+    await story.live.run_once()
+
+    assert (await watcher.next())[-1] is Signal.ENDED
+    assert len(await other.next()) == 1
+
+
+async def heard(watcher: Watcher) -> list[News]:
+    """What has arrived, without waiting for more."""
+    try:
+        async with asyncio.timeout(0):
+            return await watcher.next()
+    except TimeoutError:
+        return []

@@ -7,7 +7,7 @@ from uuid import uuid4
 from internal.domain.accounts import Actor
 from internal.domain.ids import new_id
 from internal.domain.jobs import Status
-from internal.services.live import MAX_UNSENT, JobEvent, Signal, Watcher
+from internal.services.watcher import MAX_UNSENT, JobEvent, Signal, Watcher
 from tests.support.summaries import a_summary
 
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)

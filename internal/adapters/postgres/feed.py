@@ -1,8 +1,11 @@
-"""The feed of changes: an outbox that every statement writes, put in order by one relay."""
+"""The feed of changes: an outbox that statements write, put in order by one relay."""
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from datetime import timedelta
 from typing import Final
+from uuid import UUID
 
 from internal.adapters.postgres.database import Database
 from internal.adapters.postgres.statements import statement
@@ -13,11 +16,21 @@ RELAY_LOCK: Final = 0x57494E44_4C415353
 
 
 class PostgresFeed:
-    """Fits the ports Relay and Feed."""
+    """Fits the ports Listeners, Relay and Feed."""
 
     def __init__(self, database: Database, wakeups: Wakeups) -> None:
         self._database = database
         self._wakeups = wakeups
+
+    async def listen(self, user_ids: Collection[UUID], ttl: timedelta) -> set[UUID]:
+        async with self._database.hot() as connection:
+            rows = await connection.fetch(statement("listen"), list(user_ids), ttl)
+        return {row["user_id"] for row in rows}
+
+    async def telling(self) -> set[str]:
+        async with self._database.hot() as connection:
+            rows = await connection.fetch(statement("telling"))
+        return {row["virtualtransaction"] for row in rows}
 
     async def relay(self, limit: int) -> int | None:
         async with self._database.hot() as connection:
@@ -45,7 +58,7 @@ class PostgresFeed:
                 position=row["position"],
                 user_id=row["user_id"],
                 kind=Kind(row["kind"]),
-                ids=tuple(row["ids"]),
+                ids=None if row["ids"] is None else tuple(row["ids"]),
             )
             for row in rows
         ]

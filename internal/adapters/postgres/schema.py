@@ -298,14 +298,21 @@ minute_wait = Table(
     Column("jobs", Integer, nullable=False),
 )
 
+listener = Table(
+    "listener",
+    metadata,
+    Column("user_id", Uuid, primary_key=True),
+    Column("expires_at", Moment, nullable=False),
+)
+
 outbox = Table(
     "outbox",
     metadata,
     Column("id", BigInteger, Identity(always=True), primary_key=True),
     Column("user_id", Uuid, nullable=False),
     Column("kind", Text, nullable=False, server_default="changed"),
-    Column("ids", ARRAY(Uuid), nullable=False, server_default=text("'{}'")),
-    CheckConstraint("kind in ('changed', 'progress', 'resync', 'ended')", name="outbox_kind"),
+    Column("ids", ARRAY(Uuid)),
+    CheckConstraint("kind in ('changed', 'progress', 'ended')", name="outbox_kind"),
 )
 
 feed = Table(
@@ -314,6 +321,6 @@ feed = Table(
     Column("position", BigInteger, Identity(always=True), primary_key=True),
     Column("user_id", Uuid, nullable=False),
     Column("kind", Text, nullable=False),
-    Column("ids", ARRAY(Uuid), nullable=False),
+    Column("ids", ARRAY(Uuid)),
     Column("at", Moment, nullable=False, server_default=NOW),
 )

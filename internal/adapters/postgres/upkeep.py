@@ -27,6 +27,7 @@ SWEEPS: Final = (
     "delete from ticket where expires_at < now()",
     "delete from login_failure where at < now() - interval '1 hour'",
     "delete from session where expires_at < now() - interval '1 day'",
+    "delete from listener where expires_at < now()",
     "delete from feed where at < now() - interval '10 minutes'",
     "delete from minute where at < now() - interval '25 hours'",
     "delete from minute_wait where at < now() - interval '25 hours'",
@@ -60,7 +61,9 @@ class PostgresUpkeep:
         async with self._database.hot() as connection:
             (row,) = await connection.fetch(statement("stage"), limit, self._aging)
         if row["staged"]:
-            self._wakeups.send(Topic.READY, Topic.OUTBOX)
+            self._wakeups.send(Topic.READY)
+        if row["told"]:
+            self._wakeups.send(Topic.OUTBOX)
         pause = None if row["next"] is None else timedelta(seconds=float(row["next"]))
         return row["staged"], pause
 

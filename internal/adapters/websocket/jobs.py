@@ -17,12 +17,15 @@ from litestar.handlers import WebsocketRouteHandler
 from internal.domain.accounts import Actor
 from internal.domain.errors import UnavailableError, WindlassError
 from internal.domain.ports.accounts import Sessions, Tickets, TokenIssuer
-from internal.services.live import Live, News, Signal, Watcher
+from internal.services.audience import Audience
+from internal.services.watcher import News, Signal, Watcher
 
 UNAUTHENTICATED: Final = 4401
 TRY_AGAIN_LATER: Final = 1013
 FIRST_MESSAGE_S: Final = 5.0
 PING_S: Final = 20.0
+# How long `ready` waits until no change can be missed any more.
+READY_S: Final = 2.0
 
 READY: Final = '{"event":"ready"}'
 RESYNC: Final = '{"event":"resync"}'
@@ -44,7 +47,7 @@ class JobSockets:
 
     def __init__(
         self,
-        live: Live,
+        audience: Audience,
         tokens: TokenIssuer,
         tickets: Tickets,
         sessions: Sessions,
@@ -53,7 +56,7 @@ class JobSockets:
         ping_s: float = PING_S,
     ) -> None:
         """`first_message_s` is how long a ticket may take to arrive."""
-        self._live = live
+        self._audience = audience
         self._tokens = tokens
         self._tickets = tickets
         self._sessions = sessions
@@ -103,18 +106,19 @@ class JobSockets:
 
     async def _stream(self, socket: Socket, actor: Actor) -> None:
         # Before the look at the session, so that an end right after that look is heard.
-        watcher = self._live.watch(actor)
+        watcher = self._audience.join(actor)
         left = (actor.token_expires_at - datetime.now(UTC)).total_seconds()
         listen = asyncio.create_task(_listen(socket), name="websocket reader")
         try:
             async with asyncio.timeout(max(0.0, left)):
                 if await self._sessions.is_open(actor.session_id):
+                    await watcher.begin(READY_S)
                     await socket.send_text(READY)
                     await _send_until_ended(socket, watcher, listen, self._ping_s)
         except TimeoutError:
             pass
         finally:
-            self._live.leave(watcher)
+            self._audience.leave(watcher)
             listen.cancel()
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import AbstractContextManager
+from datetime import timedelta
 from enum import StrEnum
 from typing import Protocol
 from uuid import UUID
@@ -26,21 +27,36 @@ class Kind(StrEnum):
 
     CHANGED = "changed"
     PROGRESS = "progress"
-    RESYNC = "resync"
     ENDED = "ended"
 
 
 class Change(msgspec.Struct, frozen=True):
     """An entry of the feed about one user.
 
-    `ids` are the jobs that changed or progressed, or the session that ended. A resync has none:
-    something changed that no job's event can tell, such as a deletion.
+    `ids` are the jobs that changed or progressed, or the session that ended. None stands for more
+    than is worth naming, and for what no job's event can tell, such as a deletion.
     """
 
     position: int
     user_id: UUID
     kind: Kind
-    ids: tuple[UUID, ...]
+    ids: tuple[UUID, ...] | None
+
+
+class Listeners(Protocol):
+    """Whose changes are told: what happens to anybody else's jobs is not even noted down."""
+
+    async def listen(self, user_ids: Collection[UUID], ttl: timedelta) -> set[UUID]:
+        """Have these users' changes told for `ttl`; those among them whose were not until now.
+
+        A transaction that was under way by then may still change jobs of theirs untold.
+        """
+
+    async def telling(self) -> set[str]:
+        """The transactions under way that move jobs, by names that are never used again.
+
+        Whichever is not named after `listen` has returned tells all that was asked for.
+        """
 
 
 class Relay(Protocol):

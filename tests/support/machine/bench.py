@@ -48,7 +48,7 @@ class Bench(RuleBasedStateMachine):
         self.store = world.store
         self.model = Model()
         self.truth = Truth(world.store)
-        self.users = [world.run(world.store.a_user()) for _ in range(USERS)]
+        self.users = [world.run(world.store.a_watching_user()) for _ in range(USERS)]
         self.workers: list[str] = []
         self.retired: list[str] = []
         self.claims: list[ClaimedJob] = []

@@ -39,9 +39,9 @@ counted as (
 ),
 told as (
   insert into outbox (user_id, ids)
-  select user_id, array[job_id] from taken
-  union all
-  select user_id, array[job_id] from asked
+  select user_id, array[job_id]
+  from (select user_id, job_id from taken union all select user_id, job_id from asked) t
+  where exists (select from listener where user_id = t.user_id)
 )
 select 6::smallint as status from taken
 union all

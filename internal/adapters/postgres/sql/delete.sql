@@ -24,7 +24,10 @@ counted as (
   select flow_id, user_id, -(status = 4)::int, -(status = 5)::int, -(status = 6)::int from taken
 ),
 told as (
-  insert into outbox (user_id, kind)
-  select user_id, 'resync' from taken
+  -- Nothing to name: the job has no picture any more.
+  insert into outbox (user_id)
+  select user_id
+  from taken t
+  where exists (select from listener where user_id = t.user_id)
 )
 select job_id from taken

@@ -18,4 +18,7 @@ noted as (
   returning l.job_id, l.user_id
 )
 insert into outbox (user_id, kind, ids)
-select user_id, 'progress', array_agg(job_id) from noted group by user_id
+select user_id, 'progress', case when count(*) <= 100 then array_agg(job_id) end
+from noted n
+where exists (select from listener where user_id = n.user_id)
+group by user_id

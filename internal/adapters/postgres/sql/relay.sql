@@ -11,9 +11,6 @@ moved as (
 ),
 told as (
   insert into feed (user_id, kind, ids)
-  select m.user_id, m.kind, coalesce(array_agg(distinct i.id) filter (where i.id is not null), '{}')
-  from moved m
-  left join lateral unnest(m.ids) as i(id) on true
-  group by m.user_id, m.kind
+  select user_id, kind, ids from moved order by id
 )
 select case when elected then (select count(*) from moved) end as moved from leader

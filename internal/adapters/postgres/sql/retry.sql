@@ -20,6 +20,8 @@ counted as (
 ),
 told as (
   insert into outbox (user_id, ids)
-  select user_id, array[job_id] from taken
+  select user_id, array[job_id]
+  from taken t
+  where exists (select from listener where user_id = t.user_id)
 )
 select job_id from taken

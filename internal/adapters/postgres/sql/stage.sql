@@ -25,8 +25,14 @@ counted as (
   select flow_id, user_id, -count(*), count(*) from taken group by flow_id, user_id
 ),
 told as (
+  -- Of users somebody listens to; more than a hundred at once are quicker read again: null.
   insert into outbox (user_id, ids)
-  select user_id, array_agg(job_id) from taken group by user_id
+  select user_id, case when count(*) <= 100 then array_agg(job_id) end
+  from taken t
+  where exists (select from listener where user_id = t.user_id)
+  group by user_id
+  returning id
 )
 select (select count(*) from taken) as staged,
+       exists (select from told) as told,
        extract(epoch from (select min(run_at) from scheduled where run_at > now()) - now()) as next

@@ -63,9 +63,15 @@ counted as (
   group by flow_id, user_id
 ),
 told as (
+  -- Of users somebody listens to; more than a hundred at once are quicker read again: null.
   insert into outbox (user_id, ids)
-  select user_id, array_agg(id) from fresh group by user_id
+  select user_id, case when count(*) <= 100 then array_agg(id) end
+  from fresh f
+  where exists (select from listener where user_id = f.user_id)
+  group by user_id
+  returning id
 )
 select now() as now,
+       exists (select from told) as told,
        array(select id from input
              where key is not null and id not in (select job_id from keyed)) as taken
