@@ -1,5 +1,5 @@
 -- Lease queued jobs to a live worker, fairly: start-time fair queueing over users, turns over a
--- user's queues, within a queue the oldest rank (domain/fairness.py has the rules).
+-- user's queues, within a queue the oldest rank (domain/fairness.py has the rules and the numbers).
 -- $1 worker, $2 routes, $3 how many, $4 users to pass over. Users that another claim holds are
 -- skipped; the lock on a user keeps other claims off all of the user's rows of ready.
 with line as materialized (
@@ -19,41 +19,72 @@ with line as materialized (
   limit least($3::int, 32)
   for no key update skip locked
 ),
+in_turn as (
+  -- The first in line, held or not: while another claim holds them, nobody gets far ahead.
+  select user_id, virtual_time, weight
+  from tenant
+  where awake
+    and user_id <> all($4::uuid[])
+    and exists (
+      select from flow f
+      where f.user_id = tenant.user_id
+        and f.awake
+        and f.route = any($2::text[])
+        and (select true from ready where flow_id = f.id order by rank, job_id limit 1))
+    and exists (select from line)
+  order by virtual_time
+  limit 1
+),
 flows as materialized (
-  select line.*, f.id, f.turn, f.cost,
-         count(*) over own as flows,
+  select u.*, f.id, f.cost,
+         greatest(f.turn, max(f.turn) over own - 100) as turn,
          max(f.turn) over own as last_turn,
-         avg(f.cost) over own / line.weight as pace -- virtual time that a job of the user takes
-  from line
+         count(*) over own as flows,
+         avg(f.cost) over own / u.weight as pace, -- virtual time that a job of the user takes
+         min(f.cost) over own / u.weight as least_pace,
+         min(u.virtual_time) over () as first_time
+  from (
+    select *, true as ours from line
+    union all
+    select *, false from in_turn where user_id not in (select user_id from line)
+  ) u
   cross join lateral (
     select id, turn, cost
     from flow
-    where user_id = line.user_id
+    where user_id = u.user_id
       and awake
       and route = any($2::text[])
       and (select true from ready where flow_id = flow.id order by rank, job_id limit 1)
     order by turn
     limit 32
   ) f
-  window own as (partition by line.user_id)
+  window own as (partition by u.user_id)
 ),
-all_users as (
-  select max(virtual_time) as last_time, sum(1 / pace) as rate
-  from (select distinct user_id, virtual_time, pace from flows) each
+mark as materialized (
+  -- $3 jobs and a quarter more, given to the lowest users as water: where it finds its level.
+  select min(level) as level
+  from (
+    select first_time
+           + (1.25 * $3 + sum((virtual_time - first_time) / pace) over lower)
+           / sum(1 / pace) over lower as level
+    from (select distinct user_id, virtual_time, pace, first_time from flows) each
+    window lower as (order by virtual_time, user_id)
+  ) levels
 ),
--- Nobody can be served more than what they lag behind and about their share: without these bounds
--- a claim reads $3 rows of every flow. A quarter more makes up for those who have too few; where
--- that is not enough the next claim finds the rest.
 rooms as materialized (
+  -- Nobody can be served more than what brings them to the level, and their queue to its turn:
+  -- without these bounds a claim reads $3 rows of every flow. Where some have fewer jobs than
+  -- that it comes out short, and the next claim finds the rest.
   select f.*, least(u.most, f.last_turn - f.turn + ceil(1.25 * u.most / f.flows))::int + 1 as room
   from flows f
-  cross join all_users a
+  cross join mark
   cross join lateral (
-    select least($3, ceil((a.last_time - f.virtual_time + 1.25 * $3 / a.rate) / f.pace)) as most
+    select least($3, ceil(greatest(mark.level - f.virtual_time, 0) / f.least_pace)) as most
   ) u
+  where f.ours
 ),
-first as materialized (
-  select f.id as flow_id, f.weight, f.cost, r.place,
+offered as materialized (
+  select f.user_id, f.id as flow_id, f.room, f.weight, f.cost, r.place,
          f.virtual_time + coalesce(sum(f.cost / f.weight) over before, 0) as tag
   from rooms f
   cross join lateral (
@@ -68,7 +99,11 @@ first as materialized (
     rows between unbounded preceding and 1 preceding)
 ),
 chosen as materialized (
-  select place, tag, cost, weight from first order by tag, place limit $3
+  select place, tag, cost, weight
+  from offered
+  where tag <= (select level from mark)
+  order by tag, flow_id
+  limit $3
 ),
 taken as (
   -- ctid = any(array(...)), not a join: for a join the planner may hash the whole table.
@@ -92,28 +127,25 @@ leased as (
 charged as (
   update tenant
   set virtual_time = tenant.virtual_time + s.cost / tenant.weight,
-      drained = s.jobs = s.offered and s.offered < s.room
-  from (
-    select user_id, sum(cost) as cost, sum(jobs) as jobs, sum(offered) as offered,
-           sum(room) as room
+      drained = s.jobs = o.jobs and o.whole
+  from (select user_id, sum(cost) as cost, count(*) as jobs from served group by user_id) s
+  join (
+    select user_id, sum(jobs) as jobs, bool_and(jobs < room) and count(*) < 32 as whole
     from (
-      select user_id, flow_id, sum(cost) as cost, count(*) as jobs
-      from served
-      group by user_id, flow_id
+      select user_id, flow_id, room, count(*) as jobs from offered group by 1, 2, 3
     ) by_flow
-    join (select id as flow_id, room from rooms) r using (flow_id)
-    join (select flow_id, count(*) as offered from first group by flow_id) o using (flow_id)
     group by user_id
-  ) s
+  ) o using (user_id)
   where tenant.user_id = s.user_id
 ),
 turned as (
   -- A user's only flow in line needs no turns.
   update flow
-  set turn = flow.turn + s.jobs
+  set turn = r.turn + s.jobs
   from (select flow_id, count(*) as jobs from served group by flow_id) s
+  join rooms r on r.id = s.flow_id
   where flow.id = s.flow_id
-    and s.flow_id in (select id from flows where flows > 1)
+    and r.flows > 1
 ),
 counted as (
   insert into counter_delta (flow_id, user_id, queued, running)
