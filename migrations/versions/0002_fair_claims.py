@@ -19,7 +19,12 @@ depends_on = None
 # turn: jobs served so far, as compared with the user's other queues. cost: the running average of
 # the slot time of a job, in seconds.
 TURNS = """
+-- Beyond these weights a user's virtual time and another's no longer add up in one float8, and NaN
+-- and infinity must not get in.
+update tenant set weight = least(greatest(weight, 0.01), 100);
 alter table tenant
+  drop constraint tenant_weight,
+  add constraint tenant_weight check (weight between 0.01 and 100),
   add column awake boolean not null default false,
   add column drained boolean not null default true;
 create index tenant_in_line on tenant (awake, virtual_time);
@@ -31,6 +36,7 @@ alter table flow
   add column cost float8 not null default 0.01;
 alter table flow set (fillfactor = 50);
 create index flow_in_line on flow (user_id, turn) where awake;
+create index flow_awake on flow (route) where awake;
 drop index flow_by_route;
 
 update flow set awake = true where id in (select flow_id from ready);
@@ -104,7 +110,8 @@ begin
     update tenant
     set awake = true,
         drained = false,
-        virtual_time = greatest(virtual_time, virtual_time_in_service())
+        virtual_time = greatest(virtual_time, virtual_time_in_service(array(
+          select route from flow where id = any(flows) and user_id = tenant.user_id)))
     where user_id in (select user_id from flow where id = any(stale))
       and not awake;
     update flow
@@ -118,7 +125,8 @@ begin
   -- Idleness earns no credit, however short. A tenant that a claim holds is being served.
   update tenant
   set drained = false,
-      virtual_time = greatest(virtual_time, virtual_time_in_service())
+      virtual_time = greatest(virtual_time, virtual_time_in_service(array(
+        select route from flow where id = any(flows) and user_id = tenant.user_id)))
   where user_id = any(array(
     select user_id from tenant
     where user_id in (select user_id from arrived) and awake and drained
@@ -127,9 +135,22 @@ begin
 end
 $$;
 
-create function virtual_time_in_service() returns float8 language sql stable as $$
+-- Where a user who comes back starts: at the smallest virtual time in service; when nobody is
+-- served, where the last one ended. Only users of the same routes count: where those who wait for
+-- slower workers stand tells nothing. Should they fill the front, any other of the same routes will
+-- do, since those in service are close together.
+create function virtual_time_in_service(served text[]) returns float8 language sql stable as $$
   select coalesce(
-    (select virtual_time from tenant where awake and not drained order by virtual_time limit 1),
+    (select virtual_time
+     from (select user_id, virtual_time from tenant
+           where awake and not drained order by virtual_time limit 100) front
+     where exists (select from flow f
+                   where f.user_id = front.user_id and f.awake and f.route = any(served))
+     order by virtual_time limit 1),
+    (select min(virtual_time)
+     from (select user_id from flow where awake and route = any(served) limit 100) others
+     join tenant using (user_id)
+     where tenant.awake and not tenant.drained),
     (select virtual_time from tenant where awake order by virtual_time desc limit 1),
     (select virtual_time from tenant where not awake order by virtual_time desc limit 1))
 $$;
@@ -175,6 +196,7 @@ begin
   users := array(
     select user_id from tenant
     where awake
+      and cardinality(served) > 0 -- no claims, nothing to spare them
       and not exists (select from flow f
                       where f.user_id = tenant.user_id and f.awake and f.route = any(served))
     order by user_id
@@ -194,7 +216,7 @@ begin
   update tenant
   set awake = true,
       drained = false,
-      virtual_time = greatest(virtual_time, virtual_time_in_service())
+      virtual_time = greatest(virtual_time, virtual_time_in_service(served))
   where user_id = any(users);
   return cardinality(behind);
 end
@@ -220,13 +242,18 @@ alter table lease
   add constraint lease_job unique (job_id);
 create index lease_by_worker on lease (worker_id);
 
+drop index flow_awake;
 drop index flow_in_line;
 create index flow_by_route on flow (route);
 alter table flow reset (fillfactor);
 alter table flow drop column awake, drop column low, drop column turn, drop column cost;
 
 drop index tenant_in_line;
-alter table tenant drop column awake, drop column drained;
+alter table tenant
+  drop column awake,
+  drop column drained,
+  drop constraint tenant_weight,
+  add constraint tenant_weight check (weight > 0);
 """
 
 STATE_BEFORE = STATE.replace(" where status in (4, 5, 6)", "")

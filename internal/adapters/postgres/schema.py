@@ -147,6 +147,7 @@ flow = Table(
     Column("cost", Double, nullable=False, server_default=text("0.01")),
     UniqueConstraint("user_id", "queue", "route", name="flow_name"),
     Index("flow_in_line", "user_id", "turn", postgresql_where=text("awake")),
+    Index("flow_awake", "route", postgresql_where=text("awake")),
 )
 
 job = Table(

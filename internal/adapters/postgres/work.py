@@ -36,9 +36,9 @@ class PostgresWork:
         async with self._database.hot() as connection:
             values = (worker_id, list(routes), limit, list(passed_over))
             rows = await connection.fetch(statement("claim"), *values, timeout=CLAIM_TIMEOUT_S)
-        if rows:
+        if rows and rows[0]["told"]:
             self._wakeups.send(Topic.OUTBOX)
-        return [ClaimedJob(*row) for row in rows]
+        return [ClaimedJob(*row[:-1]) for row in rows]
 
     async def is_waiting(self, routes: Sequence[str], passed_over: Sequence[UUID] = ()) -> bool:
         async with self._database.hot() as connection:
@@ -53,7 +53,7 @@ class PostgresWork:
                 recorded = await _succeed(connection, ends)
             else:
                 recorded = await record(connection, self._aging, [finished(end) for end in ends])
-        self._wakeups.send(Topic.OUTBOX, *topics_of(recorded))
+        self._wakeups.send(*topics_of(recorded))
         return {row["job_id"] for row in recorded}
 
     async def hand_back(self, leases: Sequence[tuple[Lease, int]]) -> None:
@@ -62,7 +62,7 @@ class PostgresWork:
         async with self._database.hot() as connection:
             rows = [unstarted(lease.job_id, lease.token, attempts) for lease, attempts in leases]
             recorded = await record(connection, self._aging, rows)
-        self._wakeups.send(Topic.OUTBOX, *topics_of(recorded))
+        self._wakeups.send(*topics_of(recorded))
 
     async def progress(self, shares: Mapping[Lease, float]) -> None:
         async with self._database.hot() as connection:
@@ -107,9 +107,8 @@ class PostgresWork:
             rows = await connection.fetch(statement("unheld"), worker_id, list(held))
             if rows:
                 unknown = [unstarted(r["job_id"], r["token"], r["attempts"]) for r in rows]
-                await record(connection, self._aging, unknown)
-        if rows:
-            self._wakeups.send(Topic.OUTBOX, Topic.READY)
+                rows = await record(connection, self._aging, unknown)
+        self._wakeups.send(*topics_of(rows))
 
     async def leave(self, worker_id: str) -> None:
         async with self._database.hot() as connection:
@@ -164,7 +163,8 @@ def finished(end: Finish) -> tuple[Any, ...]:
 
 
 def topics_of(recorded: Sequence[Row]) -> set[Topic]:
-    """Whom to wake for jobs that wait again."""
+    """Whom to wake for jobs that wait again, and for those who listen."""
     codes = {row["status"] for row in recorded}
     waiting = {Status.QUEUED: Topic.READY, Status.SCHEDULED: Topic.SCHEDULED}
-    return {topic for status, topic in waiting.items() if STATUS_CODE[status] in codes}
+    told = {Topic.OUTBOX} if recorded and recorded[0]["told"] else set()
+    return told | {topic for status, topic in waiting.items() if STATUS_CODE[status] in codes}

@@ -1,5 +1,5 @@
 -- Lease queued jobs to a live worker, fairly: start-time fair queueing over users, turns over a
--- user's queues, within a queue the oldest rank (domain/fairness.py has the rules).
+-- user's queues, within a queue the oldest rank (domain/fairness.py has the rules and the numbers).
 -- $1 worker, $2 routes, $3 how many, $4 users to pass over. Users that another claim holds are
 -- skipped; the lock on a user keeps other claims off all of the user's rows of ready.
 with line as materialized (
@@ -16,68 +16,95 @@ with line as materialized (
         -- a value, not another `exists`: as a join the planner may read all of ready
         and (select true from ready where flow_id = f.id and rank >= f.low limit 1))
   order by virtual_time
-  limit least($3::int, 32)
+  limit least($3::int, greatest(32, $3::int / 16))
   for no key update skip locked
 ),
+in_turn as (
+  -- The first in line, held or not: while another claim holds them, nobody gets far ahead.
+  select user_id, virtual_time, weight
+  from tenant
+  where awake
+    and user_id <> all($4::uuid[])
+    and exists (
+      select from flow f
+      where f.user_id = tenant.user_id
+        and f.awake
+        and f.route = any($2::text[])
+        and (select true from ready where flow_id = f.id and rank >= f.low limit 1))
+    and exists (select from line)
+  order by virtual_time
+  limit 1
+),
 flows as materialized (
-  select line.*, f.id, f.low, f.turn, f.cost,
-         count(*) over own as flows,
+  select u.*, f.id, f.low, f.cost,
+         greatest(f.turn, max(f.turn) over own - 100) as turn,
          max(f.turn) over own as last_turn,
-         avg(f.cost) over own / line.weight as pace -- virtual time that a job of the user takes
-  from line
+         count(*) over own as flows,
+         avg(f.cost) over own / u.weight as pace, -- virtual time that a job of the user takes
+         min(f.cost) over own / u.weight as least_pace,
+         min(u.virtual_time) over () as first_time
+  from (
+    select *, true as ours from line
+    union all
+    select *, false from in_turn where user_id not in (select user_id from line)
+  ) u
   cross join lateral (
     select id, low, turn, cost
     from flow
-    where user_id = line.user_id
+    where user_id = u.user_id
       and awake
       and route = any($2::text[])
       and (select true from ready where flow_id = flow.id and rank >= flow.low limit 1)
     order by turn
     limit 32
   ) f
-  window own as (partition by line.user_id)
+  window own as (partition by u.user_id)
 ),
-all_users as (
-  select max(virtual_time) as last_time, sum(1 / pace) as rate
-  from (select distinct user_id, virtual_time, pace from flows) each
+mark as materialized (
+  -- $3 jobs and a quarter more, given to the lowest users as water: where it finds its level.
+  select min(level) as level
+  from (
+    select first_time
+           + (1.25 * $3 + sum((virtual_time - first_time) / pace) over lower)
+           / sum(1 / pace) over lower as level
+    from (select distinct user_id, virtual_time, pace, first_time from flows) each
+    window lower as (order by virtual_time, user_id)
+  ) levels
 ),
--- Nobody can be served more than what they lag behind and about their share: without these bounds
--- a claim reads $3 rows of every flow. A quarter more makes up for those who have too few; where
--- that is not enough the next claim finds the rest.
 rooms as materialized (
-  select f.*,
-         least(u.most, f.last_turn - f.turn + ceil(1.25 * u.most / f.flows))::int + 1 as room
+  -- Nobody can be served more than what brings them to the level, and their queue to its turn:
+  -- without these bounds a claim reads $3 rows of every flow. Where some have fewer jobs than
+  -- that it comes out short, and the next claim finds the rest.
+  select f.*, least(u.most, f.last_turn - f.turn + ceil(1.25 * u.most / f.flows))::int + 1 as room
   from flows f
-  cross join all_users a
+  cross join mark
   cross join lateral (
-    select least($3, ceil((a.last_time - f.virtual_time + 1.25 * $3 / a.rate) / f.pace)) as most
+    select least($3, ceil(greatest(mark.level - f.virtual_time, 0) / f.least_pace)) as most
   ) u
+  where f.ours
 ),
-first as materialized (
-  select f.user_id, f.id as flow_id, f.weight, f.cost, r.place,
-         f.virtual_time + coalesce(sum(f.cost / f.weight) over before, 0) as tag,
-         -- rows of the user in all, if all there are
-         case when bool_and(r.last) over own then count(*) over own end as all_offered
+offered as materialized (
+  select f.user_id, f.id as flow_id, f.room, f.weight, f.cost, r.place,
+         f.virtual_time + coalesce(sum(f.cost / f.weight) over before, 0) as tag
   from rooms f
   cross join lateral (
-    select ctid as place, row_number() over (order by rank, job_id) as number,
-           count(*) over () < f.room as last
-    from (
-      select ctid, rank, job_id
-      from ready
-      where flow_id = f.id
-        and rank >= f.low
-      order by rank, job_id
-      limit f.room
-    ) head
+    select ctid as place, row_number() over (order by rank, job_id) as number
+    from ready
+    where flow_id = f.id
+      and rank >= f.low
+    order by rank, job_id
+    limit f.room
   ) r
-  window own as (partition by f.user_id),
-         before as (
-           partition by f.user_id order by f.turn + r.number, f.id
-           rows between unbounded preceding and 1 preceding)
+  window before as (
+    partition by f.user_id order by f.turn + r.number, f.id
+    rows between unbounded preceding and 1 preceding)
 ),
 chosen as materialized (
-  select * from first order by tag, place limit $3
+  select place, tag, cost, weight
+  from offered
+  where tag <= (select level from mark)
+  order by tag, flow_id
+  limit $3
 ),
 taken as (
   -- ctid = any(array(...)), not a join: for a join the planner may hash the whole table.
@@ -88,7 +115,7 @@ taken as (
 ),
 served as materialized (
   -- A full join is hashed; a plain one may compare each with each where estimates are old.
-  select t.*, c.tag, c.cost, c.weight, c.all_offered
+  select t.*, c.tag, c.cost, c.weight
   from taken t
   full join chosen c using (place)
   where coalesce(t.version, 0) > 0
@@ -105,33 +132,43 @@ leased as (
 charged as (
   update tenant
   set virtual_time = tenant.virtual_time + s.cost / tenant.weight,
-      drained = s.drained
-  from (
-    select user_id, sum(cost) as cost, coalesce(count(*) = max(all_offered), false) as drained
-    from served
+      drained = s.jobs = o.jobs and o.whole
+  from (select user_id, sum(cost) as cost, count(*) as jobs from served group by user_id) s
+  join (
+    select user_id, sum(jobs) as jobs, bool_and(jobs < room) and count(*) < 32 as whole
+    from (
+      select user_id, flow_id, room, count(*) as jobs from offered group by 1, 2, 3
+    ) by_flow
     group by user_id
-  ) s
+  ) o using (user_id)
   where tenant.user_id = s.user_id
 ),
 turned as (
   -- A user's only flow in line needs no turns.
   update flow
-  set turn = flow.turn + s.jobs
+  set turn = r.turn + s.jobs
   from (select flow_id, count(*) as jobs from served group by flow_id) s
+  join rooms r on r.id = s.flow_id
   where flow.id = s.flow_id
-    and s.flow_id in (select id from flows where flows > 1)
+    and r.flows > 1
 ),
 counted as (
   insert into counter_delta (flow_id, user_id, queued, running)
   select flow_id, user_id, -count(*), count(*) from served group by flow_id, user_id
 ),
 told as (
+  -- Of users somebody listens to; more than a hundred at once are quicker read again: null.
   insert into outbox (user_id, ids)
-  select user_id, array_agg(job_id) from served group by user_id
+  select user_id, case when count(*) <= 100 then array_agg(job_id) end
+  from served t
+  where exists (select from listener where user_id = t.user_id)
+  group by user_id
+  returning id
 )
 select j.id, j.user_id, s.version + 1 as token, j.type, j.payload, s.number + 1 as number,
        s.attempts, s.max_attempts, j.backoff_strategy, j.backoff_base_ms, j.backoff_max_ms,
-       j.backoff_jitter, j.timeout_ms, s.tag, s.weight
+       j.backoff_jitter, j.timeout_ms, s.tag, s.weight,
+       exists (select from told) as told
 from served s
 cross join lateral (
   -- the limit keeps it a look-up for each job

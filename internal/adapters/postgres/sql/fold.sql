@@ -32,7 +32,9 @@ paid as (
 ),
 averaged as (
   update flow
-  set cost = n.used / n.jobs + (cost - n.used / n.jobs) * power(0.9, n.jobs)
+  set cost = n.used / n.jobs + (cost - n.used / n.jobs)
+                              -- more jobs leave nothing of the average before, and underflow
+                              * power(0.9, least(n.jobs, 1000)::float8)
   from (
     select flow_id, sum(used) as used, sum(cardinality(waits)) as jobs
     from noted
