@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
 from math import isclose
 from random import Random
@@ -135,10 +135,10 @@ class FairHistory:
             ran = self._random.choice([0.0, 0.0004, 0.02, 0.5, 30.0]) * self._random.random()
             settlement = Settlement(status, job.attempts)
             lease = Lease(job.id, job.token)
-            ended = timedelta(seconds=self._random.random() / 100)
-            started = ended + timedelta(seconds=ran)
+            ended = 10 * self._random.random()
+            started = ended + 1000 * ran
             ends.append(Finish(lease, outcome, settlement, started, ended))
-            ran = used((started - ended).total_seconds())
+            ran = used((started - ended) / 1000)
             self._notes.append((job.user_id, queue_id, ran, cost, 1))
         assert len(await self._store.work.finish(ends)) == len(ends)
 
