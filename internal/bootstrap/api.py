@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import sys
 from contextlib import suppress
 from importlib.metadata import version
@@ -65,7 +66,10 @@ async def run(settings: Settings, stop: asyncio.Event) -> int:
     try:
         with suppress(UnavailableError):  # the partitioner tries again
             await store.upkeep().make_partitions()
-        await serve_app(_app(store, handlers, hasher, audience, request_log), listener, stop)
+        app = _app(store, handlers, hasher, audience, request_log)
+        # Going through what stays until the end, again and again, took 8 % of a submission.
+        gc.freeze()
+        await serve_app(app, listener, stop)
     finally:
         request_log.flush()
         for task in background:
