@@ -4,9 +4,10 @@ import asyncio
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 # Requests are short; what lasts longer is a live connection, whose client comes back by itself.
@@ -24,6 +25,42 @@ class _Server(uvicorn.Server):
     def capture_signals(self) -> Iterator[None]:
         """Leave the signals alone: they are ours."""
         yield
+
+
+class _OneWrite:
+    """A transport that sends together what is written in one turn of the loop."""
+
+    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+        self._transport = transport
+        self._loop = loop
+        self._written: list[bytes] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+    def write(self, data: bytes) -> None:
+        if not self._written:
+            self._loop.call_soon(self._send)
+        self._written.append(data)
+
+    def close(self) -> None:
+        self._send()
+        self._transport.close()
+
+    def _send(self) -> None:
+        if self._written:
+            self._transport.write(b"".join(self._written))
+            self._written.clear()
+
+
+class _HttpProtocol(HttpToolsProtocol):
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Send an answer's head and body together: uvicorn writes one after the other.
+
+        uvloop makes a system call of each, and each wakes the client: a third of a submission.
+        """
+        whole = _OneWrite(cast(asyncio.Transport, transport), self.loop)
+        super().connection_made(cast(asyncio.Transport, whole))
 
 
 class _WebSocketProtocol(WebSocketsSansIOProtocol):
@@ -53,7 +90,7 @@ async def serve_app(
     config = uvicorn.Config(
         app,
         access_log=False,
-        http="httptools",
+        http=_HttpProtocol,
         lifespan="off",
         log_config=None,
         proxy_headers=False,

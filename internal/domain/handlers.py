@@ -163,6 +163,10 @@ class Handlers(Mapping[str, Handler]):
     def __len__(self) -> int:
         return len(self._by_type)
 
+    def find(self, type_: str) -> Handler | None:
+        """The handler of a type; `get` would raise and catch an error for an unknown one."""
+        return self._by_type.get(type_)
+
     def route_of(self, type_: str) -> str:
         """Which workers a job goes to: its handler's pool, or whoever pulls its type."""
         known = self._by_type.get(type_)

@@ -114,7 +114,7 @@ def accept(
         PayloadTooLargeError: when the payload has more bytes than allowed.
     """
     payload = _payload(request, defaults.max_payload_bytes, index)
-    handler = handlers.get(request.type)
+    handler = handlers.find(request.type)
     faults = [*_time_faults(request, index)]
     if handler is not None:
         faults += _input_faults(payload, handler.input_type, index)

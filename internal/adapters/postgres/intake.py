@@ -57,8 +57,8 @@ class Intake:
 
     async def _insert(self, entries: Sequence[Entry]) -> tuple[datetime, set[UUID]]:
         """The database's time, and the ids of the jobs that it left out."""
-        users = [entry.flow[0] for entry in entries]
-        flows = [self._flows[entry.flow] for entry in entries]
+        users = _once([entry.flow[0] for entry in entries])
+        flows = _once([self._flows[entry.flow] for entry in entries])
         columns = _columns([entry.job for entry in entries])
         (row,) = await self._connection.fetch(
             statement("submit"), *self._common, users, flows, *columns
@@ -81,22 +81,35 @@ class Intake:
 def _columns(jobs: Sequence[NewJob]) -> tuple[list[Any], ...]:
     return (
         [job.id for job in jobs],
-        [job.type for job in jobs],
-        [job.queue for job in jobs],
-        [job.route for job in jobs],
-        [PRIORITY_CODE[job.priority] for job in jobs],
-        [job.payload for job in jobs],
-        [job.max_attempts for job in jobs],
-        [job.backoff.strategy for job in jobs],
-        [job.backoff.base_ms for job in jobs],
-        [job.backoff.max_ms for job in jobs],
-        [job.backoff.jitter for job in jobs],
-        [job.timeout_ms for job in jobs],
-        [msgspec.json.encode(job.tags).decode() if job.tags else None for job in jobs],
-        [job.run_at for job in jobs],
-        [job.idempotency_key for job in jobs],
-        [job.request_hash for job in jobs],
+        _once([job.type for job in jobs]),
+        _once([job.queue for job in jobs]),
+        _once([job.route for job in jobs]),
+        _once([PRIORITY_CODE[job.priority] for job in jobs]),
+        _once([job.payload for job in jobs]),
+        _once([job.max_attempts for job in jobs]),
+        _once([job.backoff.strategy for job in jobs]),
+        _once([job.backoff.base_ms for job in jobs]),
+        _once([job.backoff.max_ms for job in jobs]),
+        _once([job.backoff.jitter for job in jobs]),
+        _once([job.timeout_ms for job in jobs]),
+        _if_any([msgspec.json.encode(job.tags).decode() if job.tags else None for job in jobs]),
+        _if_any([job.run_at for job in jobs]),
+        _if_any([job.idempotency_key for job in jobs]),
+        _if_any([job.request_hash or None for job in jobs]),
     )
+
+
+def _once(column: list[Any]) -> list[Any]:
+    """A value that all rows share travels once, and the statement repeats it.
+
+    Encoding the columns was a third of the CPU that a batch took.
+    """
+    return column[:1] if column.count(column[0]) == len(column) else column
+
+
+def _if_any(column: list[Any]) -> list[Any]:
+    """Where there is no value at all, the statement reads nulls."""
+    return column if column.count(None) < len(column) else []
 
 
 def _fresh(job: NewJob, now: datetime) -> Submitted:

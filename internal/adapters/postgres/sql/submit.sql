@@ -1,8 +1,23 @@
 -- Keep new jobs, each with its place in line or in time, in one round trip.
--- $1 batch, $2 aging step, then a column of values each.
+-- $1 batch, $2 aging step, then a column of values each; one whose values are all alike comes with
+-- the first of them only, and one without any comes empty.
 -- Answers with its time, and with the jobs it left out because their keys exist.
 with input as materialized (
-  select *
+  select coalesce(user_id, ($3::uuid[])[1]) as user_id,
+         coalesce(flow_id, ($4::int[])[1]) as flow_id,
+         id,
+         coalesce(type, ($6::text[])[1]) as type,
+         coalesce(queue, ($7::text[])[1]) as queue,
+         coalesce(route, ($8::text[])[1]) as route,
+         coalesce(priority, ($9::smallint[])[1]) as priority,
+         coalesce(payload, ($10::text[])[1]) as payload,
+         coalesce(max_attempts, ($11::smallint[])[1]) as max_attempts,
+         coalesce(strategy, ($12::text[])[1]) as strategy,
+         coalesce(base_ms, ($13::bigint[])[1]) as base_ms,
+         coalesce(max_ms, ($14::bigint[])[1]) as max_ms,
+         coalesce(jitter, ($15::float8[])[1]) as jitter,
+         coalesce(timeout_ms, ($16::int[])[1]) as timeout_ms,
+         tags, run_at, key, request_hash
   from unnest($3::uuid[], $4::int[], $5::uuid[], $6::text[], $7::text[], $8::text[],
               $9::smallint[], $10::text[], $11::smallint[], $12::text[], $13::bigint[],
               $14::bigint[], $15::float8[], $16::int[], $17::text[], $18::timestamptz[],
