@@ -78,7 +78,9 @@ def claim(
     users = list(users)
     in_line = sorted((each for each in users if _in_line(each)), key=lambda user: user.virtual_time)
     line = [user for user in in_line if user.id not in held][: min(limit, USERS_AT_ONCE)]
-    mark = level([*(user for user in in_line[:1] if user not in line), *line], limit)
+    others = (user for user in in_line if user not in line)
+    lower = [user for user in others if line and user.virtual_time < line[-1].virtual_time]
+    mark = level([*lower[:1], *line], limit)
     offers = [start for user in line for start in offer(user, mark, limit) if start.tag <= mark]
     starts = sorted(offers, key=lambda start: (start.tag, start.queue))[:limit]
     taken = {user.id: [each for each in starts if each.user == user.id] for user in line}

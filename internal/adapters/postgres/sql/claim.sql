@@ -19,11 +19,13 @@ with line as materialized (
   limit least($3::int, greatest(32, $3::int / 16))
   for no key update skip locked
 ),
-in_turn as (
-  -- The first in line, held or not: while another claim holds them, nobody gets far ahead.
+held as (
+  -- The first whom this claim cannot have: while others wait for them nobody gets far ahead.
   select user_id, virtual_time, weight
   from tenant
   where awake
+    and virtual_time < (select max(virtual_time) from line)
+    and user_id not in (select user_id from line)
     and user_id <> all($4::uuid[])
     and exists (
       select from flow f
@@ -31,7 +33,6 @@ in_turn as (
         and f.awake
         and f.route = any($2::text[])
         and (select true from ready where flow_id = f.id and rank >= f.low limit 1))
-    and exists (select from line)
   order by virtual_time
   limit 1
 ),
@@ -46,7 +47,7 @@ flows as materialized (
   from (
     select *, true as ours from line
     union all
-    select *, false from in_turn where user_id not in (select user_id from line)
+    select *, false from held
   ) u
   cross join lateral (
     select id, low, turn, cost
