@@ -13,9 +13,9 @@ import msgspec
 from internal.domain.jobs import JobSummary, Status
 from internal.domain.ports.feed import Change, Feed, Kind, Topic
 from internal.domain.ports.jobs import Summaries
+from internal.services.allowance import Allowance, Resyncs
 from internal.services.audience import Audience
 from internal.services.duty import Duty
-from internal.services.allowance import Allowance, Resyncs
 from internal.services.watcher import MAX_UNSENT, JobEvent, Signal
 
 READ_AT_ONCE: Final = 200
