@@ -74,7 +74,7 @@ class PostgresUpkeep:
                 return 0
             rows = [finished(_lost(row)) for row in lost]
             recorded = await record(connection, self._aging, rows)
-        self._wakeups.send(Topic.OUTBOX, *topics_of(recorded))
+        self._wakeups.send(*topics_of(recorded))
         return len(recorded)
 
     async def fold_counters(self, limit: int) -> int:

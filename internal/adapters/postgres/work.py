@@ -36,9 +36,9 @@ class PostgresWork:
         async with self._database.hot() as connection:
             values = (worker_id, list(routes), limit, list(passed_over))
             rows = await connection.fetch(statement("claim"), *values, timeout=CLAIM_TIMEOUT_S)
-        if rows:
+        if rows and rows[0]["told"]:
             self._wakeups.send(Topic.OUTBOX)
-        return [ClaimedJob(*row) for row in rows]
+        return [ClaimedJob(*row[:-1]) for row in rows]
 
     async def is_waiting(self, routes: Sequence[str], passed_over: Sequence[UUID] = ()) -> bool:
         async with self._database.hot() as connection:
@@ -53,7 +53,7 @@ class PostgresWork:
                 recorded = await _succeed(connection, ends)
             else:
                 recorded = await record(connection, self._aging, [finished(end) for end in ends])
-        self._wakeups.send(Topic.OUTBOX, *topics_of(recorded))
+        self._wakeups.send(*topics_of(recorded))
         return {row["job_id"] for row in recorded}
 
     async def hand_back(self, leases: Sequence[tuple[Lease, int]]) -> None:
@@ -62,17 +62,18 @@ class PostgresWork:
         async with self._database.hot() as connection:
             rows = [unstarted(lease.job_id, lease.token, attempts) for lease, attempts in leases]
             recorded = await record(connection, self._aging, rows)
-        self._wakeups.send(Topic.OUTBOX, *topics_of(recorded))
+        self._wakeups.send(*topics_of(recorded))
 
     async def progress(self, shares: Mapping[Lease, float]) -> None:
         async with self._database.hot() as connection:
-            await connection.execute(
+            told = await connection.fetch(
                 statement("progress"),
                 [lease.job_id for lease in shares],
                 [lease.token for lease in shares],
                 list(shares.values()),
             )
-        self._wakeups.send(Topic.OUTBOX)
+        if told:
+            self._wakeups.send(Topic.OUTBOX)
 
     async def register(
         self, worker_id: str, ttl: timedelta, slots: int, routes: Sequence[str]
@@ -105,11 +106,11 @@ class PostgresWork:
     ) -> None:
         async with connection.transaction():
             rows = await connection.fetch(statement("unheld"), worker_id, list(held))
-            if rows:
-                unknown = [unstarted(r["job_id"], r["token"], r["attempts"]) for r in rows]
-                await record(connection, self._aging, unknown)
-        if rows:
-            self._wakeups.send(Topic.OUTBOX, Topic.READY)
+            if not rows:
+                return
+            unknown = [unstarted(r["job_id"], r["token"], r["attempts"]) for r in rows]
+            recorded = await record(connection, self._aging, unknown)
+        self._wakeups.send(*topics_of(recorded))
 
     async def leave(self, worker_id: str) -> None:
         async with self._database.hot() as connection:
@@ -164,7 +165,8 @@ def finished(end: Finish) -> tuple[Any, ...]:
 
 
 def topics_of(recorded: Sequence[Row]) -> set[Topic]:
-    """Whom to wake for jobs that wait again."""
+    """Whom to wake for jobs that wait again, and the relay for what was told."""
     codes = {row["status"] for row in recorded}
     waiting = {Status.QUEUED: Topic.READY, Status.SCHEDULED: Topic.SCHEDULED}
-    return {topic for status, topic in waiting.items() if STATUS_CODE[status] in codes}
+    topics = {topic for status, topic in waiting.items() if STATUS_CODE[status] in codes}
+    return topics | {Topic.OUTBOX} if recorded and recorded[0]["told"] else topics

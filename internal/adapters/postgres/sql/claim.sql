@@ -126,12 +126,18 @@ counted as (
   select flow_id, user_id, -count(*), count(*) from served group by flow_id, user_id
 ),
 told as (
+  -- Of users somebody listens to; more than a hundred at once are quicker read again: null.
   insert into outbox (user_id, ids)
-  select user_id, array_agg(job_id) from served group by user_id
+  select user_id, case when count(*) <= 100 then array_agg(job_id) end
+  from served t
+  where exists (select from listener where user_id = t.user_id)
+  group by user_id
+  returning id
 )
 select j.id, j.user_id, s.version + 1 as token, j.type, j.payload, s.number + 1 as number,
        s.attempts, s.max_attempts, j.backoff_strategy, j.backoff_base_ms, j.backoff_max_ms,
-       j.backoff_jitter, j.timeout_ms, s.tag, s.weight
+       j.backoff_jitter, j.timeout_ms, s.tag, s.weight,
+       exists (select from told) as told
 from served s
 cross join lateral (
   -- the limit keeps it a look-up for each job

@@ -48,7 +48,12 @@ counted as (
   group by flow_id, user_id
 ),
 told as (
+  -- Of users somebody listens to; more than a hundred at once are quicker read again: null.
   insert into outbox (user_id, ids)
-  select user_id, array_agg(job_id) from ended group by user_id
+  select user_id, case when count(*) <= 100 then array_agg(job_id) end
+  from ended t
+  where exists (select from listener where user_id = t.user_id)
+  group by user_id
+  returning id
 )
-select job_id, 4::smallint as status from ended
+select job_id, 4::smallint as status, exists (select from told) as told from ended
