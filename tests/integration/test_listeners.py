@@ -36,7 +36,9 @@ async def store(database_url: str) -> AsyncIterator[Store]:
 
 @on_every_postgres
 async def test_what_nobody_listens_to_is_not_noted_down(store: Store) -> None:
-    await what_owners_do(store, await store.a_user())
+    actor = await store.a_user()
+    await what_workers_do(store, actor)
+    await what_owners_do(store, actor)
     assert await told(store) == []
 
 

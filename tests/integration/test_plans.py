@@ -77,6 +77,7 @@ async def _statements(connection: Hot) -> Statements:
         "expired": (statement("expired"), (100,)),
         "progress": (statement("progress"), (leased, tokens, [0.5] * len(leased))),
         "beat": (statement("beat"), ("worker 1", TTL, 5, 20)),
+        "listen": (statement("listen"), ([user_id, *ids], TTL)),
         "stage": (statement("stage"), (STAGED_AT_ONCE, AGING)),
         "prune": (statement("prune"), (timedelta(0), timedelta(0), 100)),
         "get": (statement("get"), (user_id, over)),

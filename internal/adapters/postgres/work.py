@@ -66,13 +66,14 @@ class PostgresWork:
 
     async def progress(self, shares: Mapping[Lease, float]) -> None:
         async with self._database.hot() as connection:
-            await connection.execute(
+            told = await connection.fetch(
                 statement("progress"),
                 [lease.job_id for lease in shares],
                 [lease.token for lease in shares],
                 list(shares.values()),
             )
-        self._wakeups.send(Topic.OUTBOX)
+        if told:
+            self._wakeups.send(Topic.OUTBOX)
 
     async def register(
         self, worker_id: str, ttl: timedelta, slots: int, routes: Sequence[str]
@@ -105,10 +106,11 @@ class PostgresWork:
     ) -> None:
         async with connection.transaction():
             rows = await connection.fetch(statement("unheld"), worker_id, list(held))
-            if rows:
-                unknown = [unstarted(r["job_id"], r["token"], r["attempts"]) for r in rows]
-                rows = await record(connection, self._aging, unknown)
-        self._wakeups.send(*topics_of(rows))
+            if not rows:
+                return
+            unknown = [unstarted(r["job_id"], r["token"], r["attempts"]) for r in rows]
+            recorded = await record(connection, self._aging, unknown)
+        self._wakeups.send(*topics_of(recorded))
 
     async def leave(self, worker_id: str) -> None:
         async with self._database.hot() as connection:
@@ -163,8 +165,8 @@ def finished(end: Finish) -> tuple[Any, ...]:
 
 
 def topics_of(recorded: Sequence[Row]) -> set[Topic]:
-    """Whom to wake for jobs that wait again, and for those who listen."""
+    """Whom to wake for jobs that wait again, and the relay for what was told."""
     codes = {row["status"] for row in recorded}
     waiting = {Status.QUEUED: Topic.READY, Status.SCHEDULED: Topic.SCHEDULED}
-    told = {Topic.OUTBOX} if recorded and recorded[0]["told"] else set()
-    return told | {topic for status, topic in waiting.items() if STATUS_CODE[status] in codes}
+    topics = {topic for status, topic in waiting.items() if STATUS_CODE[status] in codes}
+    return topics | {Topic.OUTBOX} if recorded and recorded[0]["told"] else topics

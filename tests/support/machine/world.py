@@ -30,8 +30,8 @@ SEEN: Final = """
 """
 EMPTIED: Final = (
     "blocked", "scheduled", "ready", "lease", "finished", "attempt", "job", "idempotency", "worker",
-    "counter_delta", "counter", "minute", "minute_wait", "outbox", "feed", "listener",
-    "account",
+    "counter_delta", "counter", "minute", "minute_wait", "outbox", "feed",
+    "listener", "account",
 )  # fmt: skip
 EMPTY: Final = ";".join(f"delete from {table}" for table in EMPTIED)  # noqa: S608 - our own names
 

@@ -22,3 +22,4 @@ select user_id, 'progress', case when count(*) <= 100 then array_agg(job_id) end
 from noted n
 where exists (select from listener where user_id = n.user_id)
 group by user_id
+returning id
