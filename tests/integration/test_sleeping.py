@@ -84,7 +84,7 @@ async def test_a_job_that_is_not_committed_yet_keeps_its_queue_awake(
     actor = await an_idle_user(store, "default", drained=drained)
     async with uncommitted(store) as (_, submissions):
         (job,) = await submissions.submit(actor, [a_job()])
-        await store.upkeep.sleep_flows(10)
+        await store.upkeep.tend_flows(10)
 
     assert await claimed(store) == [job.id]
 
@@ -95,7 +95,7 @@ async def test_a_job_that_comes_while_its_queue_falls_asleep_wakes_it(
 ) -> None:
     actor = await an_idle_user(store, "default", drained=drained)
     async with uncommitted(store) as (connection, _):
-        assert await connection.fetchval("select sleep_flows(10)") == 1
+        assert await connection.fetchval("select tend_flows(10)") == 1
         submitting = asyncio.create_task(store.submit(actor))
         await eventually(lambda: _somebody_waits(store))
 
@@ -110,9 +110,9 @@ async def test_of_two_queues_one_may_sleep_while_a_job_comes_to_the_other(
     actor = await an_idle_user(store, "one", "two", drained=drained)
     async with uncommitted(store) as (_, submissions):
         (job,) = await submissions.submit(actor, [a_job(queue="two")])
-        await store.upkeep.sleep_flows(10)
+        await store.upkeep.tend_flows(10)
         # The one is asleep, and its user is not.
-        await store.upkeep.sleep_flows(10)
+        await store.upkeep.tend_flows(10)
 
     assert await claimed(store) == [job.id]
 
@@ -123,7 +123,7 @@ async def test_a_user_who_falls_asleep_with_two_queues_is_woken_by_any(
 ) -> None:
     actor = await an_idle_user(store, "one", "two", drained=False)
     async with uncommitted(store) as (connection, _):
-        assert await connection.fetchval("select sleep_flows(10)") == 2
+        assert await connection.fetchval("select tend_flows(10)") == 2
         submitting = asyncio.create_task(store.submit(actor, queue=queue))
         await eventually(lambda: _somebody_waits(store))
 
@@ -133,26 +133,65 @@ async def test_a_user_who_falls_asleep_with_two_queues_is_woken_by_any(
 
 async def test_a_user_who_wakes_up_is_not_put_to_sleep_meanwhile(store: Store) -> None:
     actor = await an_idle_user(store, "default", drained=True)
-    await store.upkeep.sleep_flows(10)
+    await store.upkeep.tend_flows(10)
     async with uncommitted(store) as (_, submissions):
         (job,) = await submissions.submit(actor, [a_job()])
-        await store.upkeep.sleep_flows(10)
+        await store.upkeep.tend_flows(10)
 
-    await store.upkeep.sleep_flows(10)
+    await store.upkeep.tend_flows(10)
     assert await claimed(store) == [job.id]
+
+
+async def test_a_job_that_overtakes_is_found_though_its_queue_begins_later(store: Store) -> None:
+    actor = await store.a_user()
+    await store.a_worker()
+    late = await store.submit(actor, priority="low")
+    async with uncommitted(store) as (connection, _):
+        assert await connection.fetchval("select tend_flows(10)") == 1
+        submitting = asyncio.create_task(store.submit(actor, priority="high"))
+        await eventually(lambda: _somebody_waits(store))
+
+    job = await submitting
+    assert await claimed(store) == [job.id, late.id]
+
+
+async def test_a_queue_does_not_begin_after_a_job_that_is_not_committed_yet(store: Store) -> None:
+    actor = await store.a_user()
+    await store.a_worker()
+    late = await store.submit(actor, priority="low")
+    async with uncommitted(store) as (_, submissions):
+        (job,) = await submissions.submit(actor, [a_job(priority="high")])
+        await store.upkeep.tend_flows(10)
+
+    await store.upkeep.tend_flows(10)
+    assert await claimed(store) == [job.id, late.id]
+
+
+async def test_a_job_that_is_handed_back_is_found_before_where_its_queue_began(
+    store: Store,
+) -> None:
+    actor, worker = await store.a_user(), await store.a_worker()
+    await store.submit(actor, priority="high")
+    late = await store.submit(actor, priority="low")
+    first = await store.claim_one(worker)
+    await store.upkeep.tend_flows(10)
+
+    await store.work.hand_back([(Lease(first.id, first.token), first.attempts)])
+
+    assert await claimed(store) == [first.id, late.id]
 
 
 async def test_jobs_that_nobody_served_are_found_when_a_worker_for_them_comes(store: Store) -> None:
     actor = await store.a_user()
     await store.work.register("w-other", TTL, slots=1, routes=["other"])
     first = await store.submit(actor)
-    await store.upkeep.sleep_flows(10)
+    await store.upkeep.tend_flows(10)
     second = await store.submit(actor)
     async with store.database.hot() as connection:
         assert not await connection.fetchval("select awake from tenant")
 
     worker = await store.a_worker()
-    await store.upkeep.sleep_flows(10)
+    await store.upkeep.tend_flows(10)
 
     assert await store.work.is_waiting(ROUTES)
     found = await store.work.claim(worker, ROUTES, 10)
@@ -163,7 +202,7 @@ async def test_nobody_is_put_to_sleep_while_no_worker_lives(store: Store) -> Non
     """When the only worker starts again, its claims find everybody awake."""
     job = await store.submit(await store.a_user())
 
-    await store.upkeep.sleep_flows(10)
+    await store.upkeep.tend_flows(10)
 
     assert await claimed(store) == [job.id]
 
@@ -210,7 +249,7 @@ class Crowd:
             (lambda: self._change(store.commands.cancel), 3),
             (lambda: self._change(store.commands.retry), 3),
             (lambda: store.upkeep.fold_counters(1000), 4),
-            (lambda: store.upkeep.sleep_flows(1000), 6),
+            (lambda: store.upkeep.tend_flows(1000), 6),
             (lambda: store.upkeep.stage_due(1000), 4),
         ]
 
@@ -241,7 +280,8 @@ class Crowd:
 
     async def _claim(self) -> None:
         limit = self._random.choice([1, 5, 50])
-        self._held += await self._store.work.claim(self._worker, ROUTES, limit)
+        found = await self._store.work.claim(self._worker, ROUTES, limit)
+        self._held += found
 
     async def _finish(self) -> None:
         """Also several users' jobs that are queued or scheduled again, by one statement."""
@@ -251,8 +291,8 @@ class Crowd:
             outcome = Outcome.SUCCEEDED if status is Status.SUCCEEDED else Outcome.FAILED
             attempts = min(job.attempts + 1, job.max_attempts - 1)
             settlement = Settlement(status, attempts)
-            ago = timedelta(milliseconds=self._random.choice([1, 1000]))
-            ends.append(Finish(Lease(job.id, job.token), outcome, settlement, ago, timedelta(0)))
+            ran_ms = self._random.choice([1.0, 1000.0])
+            ends.append(Finish(Lease(job.id, job.token), outcome, settlement, ran_ms, 0.0))
         await self._store.work.finish(ends)
 
     async def _hand_back(self) -> None:
