@@ -24,6 +24,7 @@ import msgspec
 
 # These numbers stand in claim.sql, fold.sql and the migrations too.
 USERS_AT_ONCE: Final = 32
+MOST_JOBS_OF_A_USER: Final = 16  # on average, in claims so large that these are more users
 QUEUES_AT_ONCE: Final = 32
 MOST_TURNS_BEHIND: Final = 100
 SPARE: Final = 1.25
@@ -77,7 +78,7 @@ def claim(
     """
     users = list(users)
     in_line = sorted((each for each in users if _in_line(each)), key=lambda user: user.virtual_time)
-    line = [user for user in in_line if user.id not in held][: min(limit, USERS_AT_ONCE)]
+    line = [user for user in in_line if user.id not in held][: users_at_once(limit)]
     others = (user for user in in_line if user not in line)
     lower = [user for user in others if line and user.virtual_time < line[-1].virtual_time]
     mark = level([*lower[:1], *line], limit)
@@ -85,6 +86,11 @@ def claim(
     starts = sorted(offers, key=lambda start: (start.tag, start.queue))[:limit]
     taken = {user.id: [each for each in starts if each.user == user.id] for user in line}
     return starts, [_served(user, taken.get(user.id, ()), mark, limit) for user in users]
+
+
+def users_at_once(limit: int) -> int:
+    """How many users a claim looks at."""
+    return min(limit, max(USERS_AT_ONCE, limit // MOST_JOBS_OF_A_USER))
 
 
 def level(line: Sequence[User], limit: int) -> float:

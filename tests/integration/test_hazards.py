@@ -58,6 +58,23 @@ async def test_a_job_that_was_retried_very_often_is_retried_again(store: Store) 
     assert (job.status, job.attempts) == (Status.FAILED, failures + 1)
 
 
+@pytest.mark.parametrize("outcome", [Outcome.SUCCEEDED, Outcome.FAILED])
+async def test_an_old_end_of_a_job_does_not_disturb_the_new_one_beside_it(
+    store: Store, outcome: Outcome
+) -> None:
+    actor, first, second = await store.a_user(), await store.a_worker(), await store.a_worker()
+    submitted = await store.submit(actor, max_attempts=2)
+    old = await store.claim_one(first)
+    await store.expire(first)
+    await store.upkeep.rescue_expired(10)
+    new = await store.claim_one(second)
+
+    assert await store.work.finish([an_end(old), an_end(new, outcome)]) == {submitted.id}
+
+    attempts = await store.reads.attempts(actor, submitted.id)
+    assert [each.status for each in attempts or []] == [Outcome.LOST, outcome]
+
+
 async def test_progress_does_not_wait_for_jobs_that_are_ending(store: Store) -> None:
     actor, worker = await store.a_user(), await store.a_worker()
     await store.submissions.submit(actor, [a_job(0), a_job(1)])

@@ -142,6 +142,45 @@ async def test_a_user_who_wakes_up_is_not_put_to_sleep_meanwhile(store: Store) -
     assert await claimed(store) == [job.id]
 
 
+async def test_a_job_that_overtakes_is_found_though_its_queue_begins_later(store: Store) -> None:
+    actor = await store.a_user()
+    await store.a_worker()
+    late = await store.submit(actor, priority="low")
+    async with uncommitted(store) as (connection, _):
+        assert await connection.fetchval("select tend_flows(10)") == 1
+        submitting = asyncio.create_task(store.submit(actor, priority="high"))
+        await eventually(lambda: _somebody_waits(store))
+
+    job = await submitting
+    assert await claimed(store) == [job.id, late.id]
+
+
+async def test_a_queue_does_not_begin_after_a_job_that_is_not_committed_yet(store: Store) -> None:
+    actor = await store.a_user()
+    await store.a_worker()
+    late = await store.submit(actor, priority="low")
+    async with uncommitted(store) as (_, submissions):
+        (job,) = await submissions.submit(actor, [a_job(priority="high")])
+        await store.upkeep.tend_flows(10)
+
+    await store.upkeep.tend_flows(10)
+    assert await claimed(store) == [job.id, late.id]
+
+
+async def test_a_job_that_is_handed_back_is_found_before_where_its_queue_began(
+    store: Store,
+) -> None:
+    actor, worker = await store.a_user(), await store.a_worker()
+    await store.submit(actor, priority="high")
+    late = await store.submit(actor, priority="low")
+    first = await store.claim_one(worker)
+    await store.upkeep.tend_flows(10)
+
+    await store.work.hand_back([(Lease(first.id, first.token), first.attempts)])
+
+    assert await claimed(store) == [first.id, late.id]
+
+
 async def test_jobs_that_nobody_served_are_found_when_a_worker_for_them_comes(store: Store) -> None:
     actor = await store.a_user()
     await store.work.register("w-other", TTL, slots=1, routes=["other"])
@@ -241,7 +280,8 @@ class Crowd:
 
     async def _claim(self) -> None:
         limit = self._random.choice([1, 5, 50])
-        self._held += await self._store.work.claim(self._worker, ROUTES, limit)
+        found = await self._store.work.claim(self._worker, ROUTES, limit)
+        self._held += found
 
     async def _finish(self) -> None:
         """Also several users' jobs that are queued or scheduled again, by one statement."""
@@ -251,8 +291,8 @@ class Crowd:
             outcome = Outcome.SUCCEEDED if status is Status.SUCCEEDED else Outcome.FAILED
             attempts = min(job.attempts + 1, job.max_attempts - 1)
             settlement = Settlement(status, attempts)
-            ago = self._random.choice([1.0, 1000.0])
-            ends.append(Finish(Lease(job.id, job.token), outcome, settlement, ago, 0.0))
+            ran_ms = self._random.choice([1.0, 1000.0])
+            ends.append(Finish(Lease(job.id, job.token), outcome, settlement, ran_ms, 0.0))
         await self._store.work.finish(ends)
 
     async def _hand_back(self) -> None:

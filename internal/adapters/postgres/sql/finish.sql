@@ -31,7 +31,7 @@ ended as materialized (
          case when i.outcome is not null
               then greatest(i.started_ms - i.ended_ms, 1) / 1000 else 0 end as used
   from gone g
-  full join input i using (job_id) -- hashed, for the same reason
+  full join input i using (job_id, token) -- hashed, for the same reason
   where coalesce(g.version, 0) > 0
 ),
 recorded as (

@@ -21,7 +21,7 @@ ended as materialized (
          now() - i.started_ms * interval '1 ms' as started_at,
          now() - i.ended_ms * interval '1 ms' as ended_at
   from gone g
-  full join input i using (job_id) -- hashed, for the same reason
+  full join input i using (job_id, token) -- hashed, for the same reason
   where coalesce(g.version, 0) > 0
 ),
 recorded as (
