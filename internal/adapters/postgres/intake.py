@@ -42,6 +42,8 @@ class Intake:
         self._connection = connection
         self._flows = flows
         self._common = (batch_id, aging)
+        # Whether anything was put into the outbox.
+        self.told = False
 
     async def keep(self, entries: Sequence[Entry]) -> list[Kept]:
         """What became of each: kept now, there already, or a key used for another request."""
@@ -63,6 +65,7 @@ class Intake:
         (row,) = await self._connection.fetch(
             statement("submit"), *self._common, users, flows, *columns
         )
+        self.told |= row["told"]
         return row["now"], set(row["taken"])
 
     async def _look_up(self, entries: Sequence[Entry]) -> dict[UUID, Kept]:

@@ -49,7 +49,7 @@ class PostgresSubmissions:
             intake = Intake(connection, flows, aging=self._aging, batch_id=batch_id)
             async with connection.transaction() if keyed else nullcontext():
                 kept = [_unless_refused(each) for each in await intake.keep(entries)]
-        self._wake(kept)
+        self._wake(kept, told=intake.told)
         return kept
 
     async def _keep_group(self, entries: Sequence[Entry]) -> Sequence[Kept | Exception]:
@@ -57,26 +57,36 @@ class PostgresSubmissions:
             return await self._keep_together(entries)
         except UnavailableError:
             raise
-        except Exception as error:  # noqa: BLE001 - whatever is wrong with one must not fail all
+        except Exception:
             if len(entries) == 1:
-                return [error]
-            return [kept for entry in entries for kept in await self._keep_group([entry])]
+                raise
+            return [await self._keep_alone(entry) for entry in entries]
+
+    async def _keep_alone(self, entry: Entry) -> Kept | Exception:
+        try:
+            (kept,) = await self._keep_together([entry])
+        except Exception as error:  # noqa: BLE001 - what is wrong with one must not fail the others
+            return error
+        return kept
 
     async def _keep_together(self, entries: Sequence[Entry]) -> list[Kept]:
         async with self._database.hot() as connection:
             flows = await self._flows.numbers(connection, {entry.flow for entry in entries})
-            kept = await Intake(connection, flows, aging=self._aging).keep(entries)
-        self._wake(each for each in kept if isinstance(each, Submitted))
+            intake = Intake(connection, flows, aging=self._aging)
+            kept = await intake.keep(entries)
+        self._wake((each for each in kept if isinstance(each, Submitted)), told=intake.told)
         return kept
 
-    def _wake(self, kept: Iterable[Submitted]) -> None:
+    def _wake(self, kept: Iterable[Submitted], *, told: bool) -> None:
         topics = {
             Topic.READY if each.status is Status.QUEUED else Topic.SCHEDULED
             for each in kept
             if not each.deduplicated
         }
+        if told:
+            topics.add(Topic.OUTBOX)
         if topics:
-            self._wakeups.send(Topic.OUTBOX, *topics)
+            self._wakeups.send(*topics)
 
 
 def _unless_refused(kept: Kept) -> Submitted:
