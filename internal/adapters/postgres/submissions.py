@@ -57,10 +57,17 @@ class PostgresSubmissions:
             return await self._keep_together(entries)
         except UnavailableError:
             raise
-        except Exception as error:  # noqa: BLE001 - whatever is wrong with one must not fail all
+        except Exception:
             if len(entries) == 1:
-                return [error]
-            return [kept for entry in entries for kept in await self._keep_group([entry])]
+                raise
+            return [await self._keep_alone(entry) for entry in entries]
+
+    async def _keep_alone(self, entry: Entry) -> Kept | Exception:
+        try:
+            (kept,) = await self._keep_together([entry])
+        except Exception as error:  # noqa: BLE001 - what is wrong with one must not fail the others
+            return error
+        return kept
 
     async def _keep_together(self, entries: Sequence[Entry]) -> list[Kept]:
         async with self._database.hot() as connection:
