@@ -95,42 +95,43 @@ WAKING = """
 -- until the commit: KEY SHARE keeps out tend_flows, which takes FOR UPDATE, and nobody else.
 create function wake_flows() returns trigger language plpgsql as $$
 declare
-  flows int[] := array(select distinct flow_id from arrived);
+  flows int[];
+  firsts timestamptz[];
   stale int[];
+  idle uuid[];
 begin
-  select array_agg(id) into stale
+  select array_agg(flow_id), array_agg(first) into flows, firsts
+  from (select flow_id, min(rank) as first from arrived group by flow_id) each;
+  if flows is null then
+    return null; -- most flushes put no job back in line
+  end if;
+  select array_agg(id), array_agg(first) into stale, firsts
   from (select id, awake, low from flow where id = any(flows) order by id for key share) held
-  where not awake
-     or low > (select min(rank) from arrived where flow_id = held.id);
+  full join unnest(flows, firsts) as a(id, first) using (id) -- hashed, as in claim.sql
+  where coalesce(not awake or low > first, false);
   if stale is not null then
-    perform from tenant
-    where user_id in (select user_id from flow where id = any(stale))
-    order by user_id
-    for no key update;
-    update tenant
-    set awake = true,
-        drained = false,
-        virtual_time = greatest(virtual_time, virtual_time_in_service(array(
-          select route from flow where id = any(flows) and user_id = tenant.user_id)))
-    where user_id in (select user_id from flow where id = any(stale))
-      and not awake;
+    idle := array(
+      select user_id from tenant
+      where user_id in (select user_id from flow where id = any(stale))
+      order by user_id
+      for no key update);
     update flow
     set awake = true,
-        low = least(low, (select min(rank) from arrived where flow_id = flow.id)),
+        low = least(low, first),
         turn = case when awake then turn
                     else greatest(turn, (select min(o.turn) from flow o
                                          where o.user_id = flow.user_id and o.awake)) end
-    where id = any(stale);
+    from unnest(stale, firsts) as s(id, first)
+    where flow.id = s.id;
   end if;
   -- Idleness earns no credit, however short. A tenant that a claim holds is being served.
-  update tenant
-  set drained = false,
-      virtual_time = greatest(virtual_time, virtual_time_in_service(array(
-        select route from flow where id = any(flows) and user_id = tenant.user_id)))
-  where user_id = any(array(
+  idle := idle || array(
     select user_id from tenant
     where user_id in (select user_id from arrived) and awake and drained
-    for no key update skip locked));
+    for no key update skip locked);
+  if cardinality(idle) > 0 then
+    perform wake_tenants(idle, flows);
+  end if;
   return null;
 end
 $$;
@@ -153,6 +154,29 @@ create function virtual_time_in_service(served text[]) returns float8 language s
      where tenant.awake and not tenant.drained),
     (select virtual_time from tenant where awake order by virtual_time desc limit 1),
     (select virtual_time from tenant where not awake order by virtual_time desc limit 1))
+$$;
+
+-- Of these users, who are locked, those who were idle start where others are served who have jobs
+-- of the same routes.
+create function wake_tenants(users uuid[], flows int[]) returns void language sql as $$
+  with started as materialized (
+    select route, virtual_time_in_service(array[route]) as at
+    from (select distinct route from flow where id = any(flows)) r
+  )
+  update tenant
+  set awake = true,
+      drained = false,
+      virtual_time = greatest(virtual_time, at)
+  from (
+    select user_id, min(at) as at
+    from flow
+    join started using (route)
+    where id = any(flows)
+    group by user_id
+  ) own
+  where tenant.user_id = own.user_id
+    and tenant.user_id = any(users)
+    and (drained or not awake)
 $$;
 
 create trigger ready_wakes_flows after insert on ready
@@ -225,7 +249,7 @@ $$;
 
 BACK = """
 drop trigger ready_wakes_flows on ready;
-drop function wake_flows, tend_flows, virtual_time_in_service;
+drop function wake_flows, wake_tenants, tend_flows, virtual_time_in_service;
 
 alter table worker drop column routes, drop column running, drop column lag_ms;
 alter table counter_delta drop column used, drop column charged;
