@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from datetime import timedelta
 from typing import Final
 
-from internal.adapters.postgres.database import Database, Row
+from asyncpg import LockNotAvailableError, TransactionRollbackError
+
+from internal.adapters.postgres.database import Database, Hot, Row
 from internal.adapters.postgres.statements import statement
 from internal.adapters.postgres.work import finished, record, topics_of
 from internal.domain.jobs import Outcome, settle
@@ -16,8 +19,14 @@ from internal.domain.retry import Backoff, Strategy
 # Each day's partitions are locked by every hot statement, about 5 microseconds a day.
 PARTITION_DAYS_AHEAD: Final = 3
 PRUNED_AT_ONCE: Final = 1000
+# Of a day of which fewer jobs are over, they are deleted one by one: half a second's work.
+PRUNED_SINGLY: Final = 10_000
+# Ten million jobs take about half a minute.
+RETIRE_TIMEOUT_S: Final = 600.0
 # Any constant will do, as long as nothing else on this database takes the same advisory lock.
 FOLD_LOCK: Final = 0x57494E44_464F4C44
+
+_log = logging.getLogger(__name__)
 
 # A lost attempt is tried again without backoff.
 NO_BACKOFF: Final = Backoff(Strategy.FIXED, base_ms=0, max_ms=0)
@@ -104,10 +113,38 @@ class PostgresUpkeep:
         async with self._database.hot() as connection:
             for sweep in SWEEPS:
                 await connection.execute(sweep)
+            if not await self._retire_days(connection):
+                return
             pruned = PRUNED_AT_ONCE
             while pruned == PRUNED_AT_ONCE:
                 values = (self._retention, self._retention_failed, PRUNED_AT_ONCE)
                 pruned = await connection.fetchval(statement("prune"), *values)
+
+    async def _retire_days(self, connection: Hot) -> bool:
+        """Forget many jobs of a day at once; False when it is left to others or to later."""
+        retired: int | None = 1
+        try:
+            while retired:
+                retired = await self._retire_day(connection)
+        except (LockNotAvailableError, TransactionRollbackError) as error:
+            _log.info("a day is in use: it is retired later", extra={"error": str(error)})
+            return False
+        return retired is not None
+
+    async def _retire_day(self, connection: Hot) -> int | None:
+        query = """
+            select retire_day(
+              ((now() - least($1::interval, $2::interval)) at time zone 'UTC')::date, $1, $2, $3)
+        """
+        values = (self._retention, self._retention_failed, PRUNED_SINGLY)
+        async with connection.transaction():
+            await connection.execute(f"set local statement_timeout = '{RETIRE_TIMEOUT_S}s'")
+            retired: int | None = await connection.fetchval(
+                query, *values, timeout=RETIRE_TIMEOUT_S
+            )
+        if retired:
+            _log.info("forgot the finished jobs of a day", extra={"jobs": retired})
+        return retired
 
 
 def _lost(row: Row) -> Finish:

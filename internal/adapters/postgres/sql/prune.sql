@@ -1,10 +1,10 @@
 -- Forget finished jobs whose time is over, with history and keys.
 -- $1 how long succeeded and canceled ones are kept, $2 failed ones, $3 how many at most.
--- A job's id is older than its end: the bound on it prunes the partitions of younger days.
+-- Only of days that are over as a whole, as those with many jobs are retired at once (retire_day).
 with over as materialized (
   select ctid as place, job_id
   from finished
-  where job_id < day_floor(((now() - least($1::interval, $2::interval)) at time zone 'UTC')::date + 1)
+  where job_id < day_floor(((now() - least($1::interval, $2::interval)) at time zone 'UTC')::date)
     and since < now() - case when status = 5 then $2::interval else $1::interval end
   limit $3
   for update skip locked
