@@ -87,7 +87,7 @@ def _run(results: Results, names: Sequence[str]) -> None:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--full", action="store_true", help="all of it, in up to 40 minutes")
+    parser.add_argument("--full", action="store_true", help="all of it, most of it several times")
     parser.add_argument(
         "--only",
         type=_names,

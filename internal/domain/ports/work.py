@@ -126,7 +126,7 @@ class Workers(Protocol):
     async def register(
         self, worker_id: str, ttl: timedelta, slots: int, routes: Sequence[str]
     ) -> None:
-        """Begin; an id is never used twice. Queued jobs of these routes are woken if need be."""
+        """Begin; an id is never used twice. `Upkeep.tend_flows` wakes who waits for its routes."""
 
     async def beat(
         self,
@@ -160,9 +160,11 @@ class Upkeep(Protocol):
         """End the attempts of expired workers as lost and move their jobs on at once."""
 
     async def tend_flows(self, limit: int) -> int:
-        """Let claims look no more at queues that are empty; how many flows were changed.
+        """Let claims look only where they will find something; how many flows were changed.
 
-        A job that comes meanwhile is never overlooked.
+        Empty queues sleep, and users whose queues no live worker serves; those that one serves
+        again wake; the others learn where their first job stands. A job that comes meanwhile is
+        never overlooked.
         """
 
     async def fold_counters(self, limit: int) -> int:
