@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from tests.support.api import Api, running_api
+from tests.support.store import Store, open_store
 
 
 @pytest.fixture(scope="module")
@@ -12,3 +13,10 @@ async def api(module_database_url: str) -> AsyncIterator[Api]:
     """A running API; the tests of a module share it, each with users of its own."""
     async with running_api(module_database_url) as running:
         yield running
+
+
+@pytest.fixture
+async def store(database_url: str) -> AsyncIterator[Store]:
+    """The store on a database of the test's own."""
+    async with open_store(database_url) as store:
+        yield store

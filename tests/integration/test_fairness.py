@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
 from random import Random
 from uuid import UUID
 
@@ -20,12 +19,6 @@ STEPS = int(os.environ.get("WINDLASS_FAIR_STEPS", "150"))
 SEED = int(os.environ.get("WINDLASS_FAIR_SEED", "1"))
 
 pytestmark = on_every_postgres
-
-
-@pytest.fixture
-async def store(database_url: str) -> AsyncIterator[Store]:
-    async with open_store(database_url) as store:
-        yield store
 
 
 @pytest.mark.timeout(0 if STEPS > 150 else 120)

@@ -20,12 +20,6 @@ from tests.support.wire import Wire, wiretap
 
 
 @pytest.fixture
-async def store(database_url: str) -> AsyncIterator[Store]:
-    async with open_store(database_url) as store:
-        yield store
-
-
-@pytest.fixture
 async def tapped(database_url: str) -> AsyncIterator[tuple[Store, Wire]]:
     async with wiretap(database_url) as (url, wire), open_store(url) as store:
         yield store, wire

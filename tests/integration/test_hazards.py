@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator
 
 import asyncpg
 import pytest
@@ -20,13 +19,7 @@ from internal.domain.jobs import Outcome, Status
 from internal.domain.ports.feed import Topic
 from internal.domain.ports.work import Lease
 from tests.support.conditions import eventually
-from tests.support.store import ROUTES, Store, a_job, an_end, open_store
-
-
-@pytest.fixture
-async def store(database_url: str) -> AsyncIterator[Store]:
-    async with open_store(database_url) as store:
-        yield store
+from tests.support.store import ROUTES, Store, a_job, an_end
 
 
 async def test_a_job_that_was_started_very_often_does_not_stop_the_queue(store: Store) -> None:

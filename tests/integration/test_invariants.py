@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from typing import Any
 from uuid import UUID
 
@@ -14,13 +13,7 @@ from internal.domain.ports.work import ClaimedJob
 from tests.support.api import Api
 from tests.support.invariants import violations
 from tests.support.postgres import on_every_postgres
-from tests.support.store import ROUTES, Store, a_job, an_end, open_store
-
-
-@pytest.fixture
-async def store(database_url: str) -> AsyncIterator[Store]:
-    async with open_store(database_url) as store:
-        yield store
+from tests.support.store import ROUTES, Store, a_job, an_end
 
 
 @pytest.fixture

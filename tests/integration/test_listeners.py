@@ -8,8 +8,6 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 from uuid import UUID
 
-import pytest
-
 from internal.adapters.postgres.database import Hot
 from internal.adapters.postgres.statements import statement
 from internal.domain.accounts import Actor
@@ -21,17 +19,11 @@ from internal.services.audience import Audience
 from internal.services.watcher import Signal
 from tests.support.conditions import eventually
 from tests.support.postgres import on_every_postgres
-from tests.support.store import Store, a_job, an_end, open_store
+from tests.support.store import Store, a_job, an_end
 
 TTL = timedelta(seconds=90)
 LATER = "2100-01-01T00:00:00Z"
 CANCELED = JobFilter(status=(Status.CANCELED,))
-
-
-@pytest.fixture
-async def store(database_url: str) -> AsyncIterator[Store]:
-    async with open_store(database_url) as store:
-        yield store
 
 
 @on_every_postgres
