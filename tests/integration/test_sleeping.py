@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
@@ -292,7 +293,9 @@ class Crowd:
             attempts = min(job.attempts + 1, job.max_attempts - 1)
             settlement = Settlement(status, attempts)
             ran_ms = self._random.choice([1.0, 1000.0])
-            ends.append(Finish(Lease(job.id, job.token), outcome, settlement, ran_ms, 0.0))
+            ends.append(
+                Finish(Lease(job.id, job.token), outcome, settlement, ran_ms, time.monotonic())
+            )
         await self._store.work.finish(ends)
 
     async def _hand_back(self) -> None:

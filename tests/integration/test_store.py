@@ -22,10 +22,10 @@ async def test_a_job_runs_and_its_history_is_kept(store: Store) -> None:
 
     claimed = await store.claim_one(worker)
     running = await store.job(actor, submitted.id)
-    recorded = await store.work.finish([an_end(claimed, result='{"x": 1.10}')])
+    late = await store.work.finish([an_end(claimed, result='{"x": 1.10}')])
 
     assert (running.status, running.version) == (Status.RUNNING, 2)
-    assert recorded == {submitted.id}
+    assert late == set()
     job = await store.job(actor, submitted.id)
     assert (job.status, job.version, job.result) == (Status.SUCCEEDED, 3, '{"x": 1.10}')
     assert job.tags == ("a", "b")
@@ -48,12 +48,12 @@ async def test_a_late_end_with_an_old_token_changes_nothing(store: Store) -> Non
     current = await store.claim_one(second)
     assert current.token > late.token
 
-    assert await store.work.finish([an_end(late, result='"late"')]) == set()
+    assert await store.work.finish([an_end(late, result='"late"')]) == {submitted.id}
 
     job = await store.job(actor, submitted.id)
     assert (job.status, job.attempts) == (Status.RUNNING, 1)
-    assert await store.work.finish([an_end(current, result='"current"')]) == {submitted.id}
-    assert await store.work.finish([an_end(current, result='"again"')]) == set()
+    assert await store.work.finish([an_end(current, result='"current"')]) == set()
+    assert await store.work.finish([an_end(current, result='"again"')]) == {submitted.id}
     assert (await store.job(actor, submitted.id)).result == '"current"'
     attempts = await store.reads.attempts(actor, submitted.id)
     assert [each.status for each in attempts or []] == [Outcome.LOST, Outcome.SUCCEEDED]
@@ -96,7 +96,7 @@ async def test_failures_wait_two_then_four_seconds_and_then_fail(store: Store) -
         assert (await store.upkeep.stage_due(10))[0] == 1
     await store.work.finish([an_end(await store.claim_one(worker), Outcome.FAILED)])
 
-    assert waits == [2.0, 4.0]
+    assert waits == pytest.approx([2.0, 4.0], abs=0.1)
     job = await store.job(actor, submitted.id)
     assert (job.status, job.attempts, job.last_error) == (Status.FAILED, 3, "it failed")
 
@@ -210,7 +210,7 @@ async def test_what_never_started_goes_back_uncounted(store: Store) -> None:
 
     assert (second.number, second.attempts) == (1, 0)
     assert second.token > first.token
-    assert await store.work.finish([an_end(first)]) == set()
+    assert await store.work.finish([an_end(first)]) == {submitted.id}
     await store.work.finish([an_end(second)])
     assert len(await store.reads.attempts(actor, submitted.id) or []) == 1
 

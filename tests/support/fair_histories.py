@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import defaultdict
 from datetime import datetime
 from functools import partial
@@ -135,12 +136,10 @@ class FairHistory:
             ran = self._random.choice([0.0, 0.0004, 0.02, 0.5, 30.0]) * self._random.random()
             settlement = Settlement(status, job.attempts)
             lease = Lease(job.id, job.token)
-            ended = 10 * self._random.random()
-            started = ended + 1000 * ran
-            ends.append(Finish(lease, outcome, settlement, started, ended))
-            ran = used((started - ended) / 1000)
-            self._notes.append((job.user_id, queue_id, ran, cost, 1))
-        assert len(await self._store.work.finish(ends)) == len(ends)
+            ended = time.monotonic() - 0.01 * self._random.random()
+            ends.append(Finish(lease, outcome, settlement, 1000 * ran, ended))
+            self._notes.append((job.user_id, queue_id, used(ran), cost, 1))
+        assert await self._store.work.finish(ends) == set()
 
     async def _hand_back(self) -> None:
         back: dict[UUID, dict[int, list[UUID]]] = defaultdict(lambda: defaultdict(list))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -131,8 +132,8 @@ def an_end(
         lease=Lease(claimed.id, claimed.token),
         outcome=outcome,
         settlement=settlement,
-        started_ago=5.0,
-        ended_ago=0.0,
+        ran_ms=5.0,
+        ended=time.monotonic(),
         result=result,
         error=None if outcome is Outcome.SUCCEEDED else f"it {outcome}",
     )

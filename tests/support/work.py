@@ -60,7 +60,7 @@ class Ends:
         self._meet_fault()
         self.recorded += ends
         self.flushes.append(len(ends))
-        return {end.lease.job_id for end in ends}
+        return set()
 
     async def hand_back(self, leases: Sequence[tuple[Lease, int]]) -> None:
         self._meet_fault()

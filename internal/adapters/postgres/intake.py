@@ -10,6 +10,7 @@ from uuid import UUID
 import msgspec
 
 from internal.adapters.postgres.codes import PRIORITY_CODE, STATUSES
+from internal.adapters.postgres.columns import if_any, once
 from internal.adapters.postgres.database import Hot, Row
 from internal.adapters.postgres.flows import Flow
 from internal.adapters.postgres.statements import statement
@@ -59,8 +60,8 @@ class Intake:
 
     async def _insert(self, entries: Sequence[Entry]) -> tuple[datetime, set[UUID]]:
         """The database's time, and the ids of the jobs that it left out."""
-        users = _once([entry.flow[0] for entry in entries])
-        flows = _once([self._flows[entry.flow] for entry in entries])
+        users = once([entry.flow[0] for entry in entries])
+        flows = once([self._flows[entry.flow] for entry in entries])
         columns = _columns([entry.job for entry in entries])
         (row,) = await self._connection.fetch(
             statement("submit"), *self._common, users, flows, *columns
@@ -84,35 +85,22 @@ class Intake:
 def _columns(jobs: Sequence[NewJob]) -> tuple[list[Any], ...]:
     return (
         [job.id for job in jobs],
-        _once([job.type for job in jobs]),
-        _once([job.queue for job in jobs]),
-        _once([job.route for job in jobs]),
-        _once([PRIORITY_CODE[job.priority] for job in jobs]),
-        _once([job.payload for job in jobs]),
-        _once([job.max_attempts for job in jobs]),
-        _once([job.backoff.strategy for job in jobs]),
-        _once([job.backoff.base_ms for job in jobs]),
-        _once([job.backoff.max_ms for job in jobs]),
-        _once([job.backoff.jitter for job in jobs]),
-        _once([job.timeout_ms for job in jobs]),
-        _if_any([msgspec.json.encode(job.tags).decode() if job.tags else None for job in jobs]),
-        _if_any([job.run_at for job in jobs]),
-        _if_any([job.idempotency_key for job in jobs]),
-        _if_any([job.request_hash or None for job in jobs]),
+        once([job.type for job in jobs]),
+        once([job.queue for job in jobs]),
+        once([job.route for job in jobs]),
+        once([PRIORITY_CODE[job.priority] for job in jobs]),
+        once([job.payload for job in jobs]),
+        once([job.max_attempts for job in jobs]),
+        once([job.backoff.strategy for job in jobs]),
+        once([job.backoff.base_ms for job in jobs]),
+        once([job.backoff.max_ms for job in jobs]),
+        once([job.backoff.jitter for job in jobs]),
+        once([job.timeout_ms for job in jobs]),
+        if_any([msgspec.json.encode(job.tags).decode() if job.tags else None for job in jobs]),
+        if_any([job.run_at for job in jobs]),
+        if_any([job.idempotency_key for job in jobs]),
+        if_any([job.request_hash or None for job in jobs]),
     )
-
-
-def _once(column: list[Any]) -> list[Any]:
-    """A value that all rows share travels once, and the statement repeats it.
-
-    Encoding the columns was a third of the CPU that a batch took.
-    """
-    return column[:1] if column.count(column[0]) == len(column) else column
-
-
-def _if_any(column: list[Any]) -> list[Any]:
-    """Where there is no value at all, the statement reads nulls."""
-    return column if column.count(None) < len(column) else []
 
 
 def _fresh(job: NewJob, now: datetime) -> Submitted:

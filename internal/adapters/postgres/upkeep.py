@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from datetime import timedelta
 from typing import Final
 
@@ -81,10 +82,11 @@ class PostgresUpkeep:
             lost = await connection.fetch(statement("expired"), limit)
             if not lost:
                 return 0
-            rows = [finished(_lost(row)) for row in lost]
-            recorded = await record(connection, self._aging, rows)
-        self._wakeups.send(*topics_of(recorded))
-        return len(recorded)
+            now = time.monotonic()
+            rows = [finished(_lost(row, now), now) for row in lost]
+            moved = await record(connection, self._aging, rows)
+        self._wakeups.send(*topics_of(moved))
+        return len(rows) - len(moved["late"])
 
     async def fold_counters(self, limit: int) -> int:
         async with self._database.hot() as connection:
@@ -147,7 +149,7 @@ class PostgresUpkeep:
         return retired
 
 
-def _lost(row: Row) -> Finish:
+def _lost(row: Row, now: float) -> Finish:
     settlement = settle(
         Outcome.LOST,
         attempts=row["attempts"],
@@ -159,7 +161,7 @@ def _lost(row: Row) -> Finish:
         lease=Lease(row["job_id"], row["token"]),
         outcome=Outcome.LOST,
         settlement=settlement,
-        started_ago=row["started_ms"],
-        ended_ago=0.0,
+        ran_ms=row["ran_ms"],
+        ended=now,
         error=f"lost: the worker {row['worker_id']} stopped answering",
     )

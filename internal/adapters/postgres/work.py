@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any, Final
 from uuid import UUID
 
 from internal.adapters.postgres.codes import OUTCOME_CODE, STATUS_CODE
+from internal.adapters.postgres.columns import if_any, once
 from internal.adapters.postgres.database import Database, Hot, Row
 from internal.adapters.postgres.statements import statement
 from internal.domain.jobs import Outcome, Status
@@ -48,21 +50,24 @@ class PostgresWork:
     async def finish(self, ends: Sequence[Finish]) -> set[UUID]:
         if not ends:
             return set()
+        now = time.monotonic()
         async with self._database.hot() as connection:
             if all(_is_plain_success(end) for end in ends):
-                recorded = await _succeed(connection, ends)
+                (moved,) = await connection.fetch(statement("succeed"), *_successes(ends, now))
+                self._wakeups.send(*[Topic.OUTBOX] if moved["told"] else [])
             else:
-                recorded = await record(connection, self._aging, [finished(end) for end in ends])
-        self._wakeups.send(*topics_of(recorded))
-        return {row["job_id"] for row in recorded}
+                rows = [finished(end, now) for end in ends]
+                moved = await record(connection, self._aging, rows)
+                self._wakeups.send(*topics_of(moved))
+        return set(moved["late"])
 
     async def hand_back(self, leases: Sequence[tuple[Lease, int]]) -> None:
         if not leases:
             return
         async with self._database.hot() as connection:
             rows = [unstarted(lease.job_id, lease.token, attempts) for lease, attempts in leases]
-            recorded = await record(connection, self._aging, rows)
-        self._wakeups.send(*topics_of(recorded))
+            moved = await record(connection, self._aging, rows)
+        self._wakeups.send(*topics_of(moved))
 
     async def progress(self, shares: Mapping[Lease, float]) -> None:
         async with self._database.hot() as connection:
@@ -109,8 +114,8 @@ class PostgresWork:
             if not rows:
                 return
             unknown = [unstarted(r["job_id"], r["token"], r["attempts"]) for r in rows]
-            recorded = await record(connection, self._aging, unknown)
-        self._wakeups.send(*topics_of(recorded))
+            moved = await record(connection, self._aging, unknown)
+        self._wakeups.send(*topics_of(moved))
 
     async def leave(self, worker_id: str) -> None:
         async with self._database.hot() as connection:
@@ -123,22 +128,23 @@ def _is_plain_success(end: Finish) -> bool:
     return end.outcome is Outcome.SUCCEEDED and end.error is None
 
 
-async def _succeed(connection: Hot, ends: Sequence[Finish]) -> list[Row]:
-    return await connection.fetch(
-        statement("succeed"),
+def _successes(ends: Sequence[Finish], now: float) -> tuple[list[Any], ...]:
+    """The columns of `succeed.sql`: to encode a value for each job costs as much as to keep it."""
+    return (
         [end.lease.job_id for end in ends],
         [end.lease.token for end in ends],
-        [end.started_ago for end in ends],
-        [end.ended_ago for end in ends],
-        [end.result for end in ends],
-        [end.progress for end in ends],
+        [end.ran_ms for end in ends],
+        [1000 * (now - end.ended) for end in ends],
+        once([end.result for end in ends]),
+        if_any([end.progress for end in ends]),
     )
 
 
-async def record(connection: Hot, aging: timedelta, rows: Sequence[tuple[Any, ...]]) -> list[Row]:
+async def record(connection: Hot, aging: timedelta, rows: Sequence[tuple[Any, ...]]) -> Row:
     """Run `finish.sql` over rows as `finished` and `unstarted` make them."""
     columns = [list(column) for column in zip(*rows, strict=True)]
-    return await connection.fetch(statement("finish"), aging, *columns)
+    (moved,) = await connection.fetch(statement("finish"), aging, *columns)
+    return moved
 
 
 def unstarted(job_id: UUID, token: int, attempts: int) -> tuple[Any, ...]:
@@ -147,8 +153,8 @@ def unstarted(job_id: UUID, token: int, attempts: int) -> tuple[Any, ...]:
     return (job_id, token, None, queued, attempts, 0.0, 0.0, 0.0, None, None, None)
 
 
-def finished(end: Finish) -> tuple[Any, ...]:
-    """An attempt's end as a row for `finish.sql`."""
+def finished(end: Finish, now: float) -> tuple[Any, ...]:
+    """An attempt's end as a row for `finish.sql`, by what the monotonic clock reads now."""
     return (
         end.lease.job_id,
         end.lease.token,
@@ -156,17 +162,15 @@ def finished(end: Finish) -> tuple[Any, ...]:
         STATUS_CODE[end.settlement.status],
         end.settlement.attempts,
         end.settlement.delay / MS,
-        end.started_ago,
-        end.ended_ago,
+        end.ran_ms,
+        1000 * (now - end.ended),
         end.error,
         end.result,
         end.progress,
     )
 
 
-def topics_of(recorded: Sequence[Row]) -> set[Topic]:
+def topics_of(moved: Row) -> list[Topic]:
     """Whom to wake for jobs that wait again, and the relay for what was told."""
-    codes = {row["status"] for row in recorded}
-    waiting = {Status.QUEUED: Topic.READY, Status.SCHEDULED: Topic.SCHEDULED}
-    topics = {topic for status, topic in waiting.items() if STATUS_CODE[status] in codes}
-    return topics | {Topic.OUTBOX} if recorded and recorded[0]["told"] else topics
+    wakes = {"queued": Topic.READY, "scheduled": Topic.SCHEDULED, "told": Topic.OUTBOX}
+    return [topic for name, topic in wakes.items() if moved[name]]

@@ -60,13 +60,13 @@ class ClaimedJob(msgspec.Struct, frozen=True, gc=False):
 
 
 class Finish(msgspec.Struct, frozen=True, gc=False):
-    """The end of an attempt. Times are milliseconds before the call, as clocks differ."""
+    """The end of an attempt; `ended` is a reading of this process's monotonic clock."""
 
     lease: Lease
     outcome: Outcome
     settlement: Settlement
-    started_ago: float
-    ended_ago: float
+    ran_ms: float
+    ended: float
     result: str | None = None
     error: str | None = None
     progress: float | None = None
@@ -104,10 +104,11 @@ class Finishes(Protocol):
     """Ending attempts."""
 
     async def finish(self, ends: Sequence[Finish]) -> set[UUID]:
-        """Record the ends whose tokens still hold, in one transaction, and move the jobs on.
+        """Record the ends whose tokens still hold, in one round trip, and move the jobs on.
 
         An end with an old token changes nothing; so does the same call again. A job whose owner
-        asked for a cancel ends as canceled unless it succeeded. Returns the ids recorded.
+        asked for a cancel ends as canceled unless it succeeded. Returns the jobs of which nothing
+        was recorded: their ends came too late.
         """
 
     async def hand_back(self, leases: Sequence[tuple[Lease, int]]) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Final
 from uuid import UUID
@@ -35,8 +34,8 @@ class Completer:
 
     def __init__(self, finishes: Finishes) -> None:
         self._finishes = finishes
-        self._succeeded: list[tuple[float, Finish]] = []
-        self._others: list[tuple[float, Finish]] = []
+        self._succeeded: list[Finish] = []
+        self._others: list[Finish] = []
         self._unstarted: list[tuple[Lease, int]] = []
         self._in_flight: list[Lease] = []
         self._arrived = asyncio.Event()
@@ -45,7 +44,7 @@ class Completer:
     @property
     def unrecorded(self) -> set[UUID]:
         """The jobs that were handed over and may not be recorded yet."""
-        ends = (end.lease for _, end in (*self._succeeded, *self._others))
+        ends = (end.lease for end in (*self._succeeded, *self._others))
         unstarted = (lease for lease, _ in self._unstarted)
         return {lease.job_id for leases in (self._in_flight, ends, unstarted) for lease in leases}
 
@@ -64,7 +63,7 @@ class Completer:
     def put_last(self, end: Finish) -> None:
         """Hand over an end without waiting, for an executor that is being stopped."""
         lane = self._succeeded if end.outcome is Outcome.SUCCEEDED else self._others
-        lane.append((time.monotonic(), end))
+        lane.append(end)
         self._arrived.set()
 
     def hand_back(self, leases: Iterable[tuple[Lease, int]]) -> None:
@@ -91,7 +90,7 @@ class Completer:
         others, self._others = _cut(self._others)
         unstarted, self._unstarted = self._unstarted, []
         self._in_flight = [
-            *(end.lease for _, end in (*succeeded, *others)),
+            *(end.lease for end in (*succeeded, *others)),
             *(lease for lease, _ in unstarted),
         ]
         if not self._succeeded and not self._others:
@@ -105,7 +104,7 @@ class Completer:
         async with self._flushed:
             self._flushed.notify_all()
 
-    async def _flush(self, ends: Sequence[tuple[float, Finish]]) -> None:
+    async def _flush(self, ends: Sequence[Finish]) -> None:
         """Where an end is refused none is recorded: try each alone, then without its data."""
         try:
             await _persist(lambda: self._record(ends))
@@ -114,25 +113,19 @@ class Completer:
                 for each in ends:
                     await self._flush([each])
                 return
-            await self._flush_bare(*ends[0])
+            await self._flush_bare(ends[0])
 
-    async def _flush_bare(self, since: float, end: Finish) -> None:
+    async def _flush_bare(self, end: Finish) -> None:
         job = {"job_id": str(end.lease.job_id)}
         _log.exception("an end was refused", extra=job)
         try:
-            await _persist(lambda: self._record([(since, _bare(end))]))
+            await _persist(lambda: self._record([_bare(end)]))
         except Exception:  # noqa: BLE001 - the completer outlives it
             _log.exception("an end is given up: its job runs until this process ends", extra=job)
 
-    async def _record(self, ends: Sequence[tuple[float, Finish]]) -> None:
-        now = time.monotonic()
-        recorded = await self._finishes.finish([_aged(end, now - since) for since, end in ends])
-        if len(recorded) == len(ends):
-            return
-        for _, end in ends:
-            if end.lease.job_id not in recorded:
-                job = {"job_id": str(end.lease.job_id), "token": end.lease.token}
-                _log.info("an end came too late, its lease was lost", extra=job)
+    async def _record(self, ends: Sequence[Finish]) -> None:
+        for job_id in await self._finishes.finish(ends):
+            _log.info("an end came too late, its lease was lost", extra={"job_id": str(job_id)})
 
     async def _return(self, unstarted: Sequence[tuple[Lease, int]]) -> None:
         try:
@@ -155,25 +148,15 @@ async def _persist(record: Callable[[], Awaitable[None]]) -> None:
             return
 
 
-Ends = list[tuple[float, Finish]]
-
-
-def _cut(pending: Ends) -> tuple[Ends, Ends]:
+def _cut(pending: list[Finish]) -> tuple[list[Finish], list[Finish]]:
     """What goes into the next flush, at least one, and what stays."""
     cut, room = FLUSHED_AT_ONCE, FLUSHED_CHARS
-    for number, (_, end) in enumerate(pending[:FLUSHED_AT_ONCE]):
+    for number, end in enumerate(pending[:FLUSHED_AT_ONCE]):
         room -= len(end.result or "")
         if room < 0:
             cut = max(1, number)
             break
     return pending[:cut], pending[cut:]
-
-
-def _aged(end: Finish, seconds: float) -> Finish:
-    waited = 1000 * seconds
-    return msgspec.structs.replace(
-        end, started_ago=end.started_ago + waited, ended_ago=end.ended_ago + waited
-    )
 
 
 def _bare(end: Finish) -> Finish:

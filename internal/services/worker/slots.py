@@ -58,7 +58,6 @@ class Slots:
         self.freed()
 
     def _note_end(self, running: Running) -> None:
-        seconds = running.ended - running.started
-        self.pace.note(seconds)
-        if seconds >= LONG_S:
+        self.pace.note(running.started, running.ended)
+        if running.ended - running.started >= LONG_S:
             self._long.append(running)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Coroutine, Iterable, Sequence
 from typing import Any, Final, TypeVar
 from uuid import UUID
@@ -166,7 +167,9 @@ def finish_of(job: ClaimedJob, end: End) -> Finish:
         retry_after=None if end.hours is None else end.hours * HOUR,
     )
     error = None if end.outcome is Outcome.SUCCEEDED else f"it {end.outcome}"
-    return Finish(Lease(job.id, job.token), end.outcome, settlement, 1_000.0, 0.0, None, error)
+    return Finish(
+        Lease(job.id, job.token), end.outcome, settlement, 1_000.0, time.monotonic(), None, error
+    )
 
 
 def lease_of(job: ClaimedJob) -> Lease:

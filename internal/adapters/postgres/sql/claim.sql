@@ -130,11 +130,17 @@ leased as (
          $1, cost
   from served
 ),
+by_flow as materialized (
+  -- once, and few rows: what follows would else go through all jobs again
+  select user_id, flow_id, count(*) as jobs, sum(cost) as cost
+  from served
+  group by user_id, flow_id
+),
 charged as (
   update tenant
   set virtual_time = tenant.virtual_time + s.cost / tenant.weight,
       drained = s.jobs = o.jobs and o.whole
-  from (select user_id, sum(cost) as cost, count(*) as jobs from served group by user_id) s
+  from (select user_id, sum(cost) as cost, sum(jobs) as jobs from by_flow group by user_id) s
   join (
     select user_id, sum(jobs) as jobs, bool_and(jobs < room) and count(*) < 32 as whole
     from (
@@ -148,31 +154,39 @@ turned as (
   -- A user's only flow in line needs no turns.
   update flow
   set turn = r.turn + s.jobs
-  from (select flow_id, count(*) as jobs from served group by flow_id) s
+  from by_flow s
   join rooms r on r.id = s.flow_id
   where flow.id = s.flow_id
     and r.flows > 1
 ),
 counted as (
   insert into counter_delta (flow_id, user_id, queued, running)
-  select flow_id, user_id, -count(*), count(*) from served group by flow_id, user_id
+  select flow_id, user_id, -jobs, jobs from by_flow
 ),
 told as (
   -- Of users somebody listens to; more than a hundred at once are quicker read again: null.
   insert into outbox (user_id, ids)
   select user_id, case when count(*) <= 100 then array_agg(job_id) end
-  from served t
-  where exists (select from listener where user_id = t.user_id)
+  from served
+  where user_id in (
+    select user_id from by_flow
+    where exists (select from listener where listener.user_id = by_flow.user_id))
   group by user_id
   returning id
+),
+details as (
+  -- The bounds leave out the other days, which an array alone does not.
+  select id, type, payload, backoff_strategy, backoff_base_ms, backoff_max_ms, backoff_jitter,
+         timeout_ms
+  from job
+  where id = any(array(select job_id from served))
+    and id >= (select job_id from served order by job_id limit 1)
+    and id <= (select job_id from served order by job_id desc limit 1)
 )
-select j.id, j.user_id, s.version + 1 as token, j.type, j.payload, s.number + 1 as number,
+select s.job_id, s.user_id, s.version + 1 as token, j.type, j.payload, s.number + 1 as number,
        s.attempts, s.max_attempts, j.backoff_strategy, j.backoff_base_ms, j.backoff_max_ms,
        j.backoff_jitter, j.timeout_ms, s.tag, s.weight,
        exists (select from told) as told
 from served s
-cross join lateral (
-  -- the limit keeps it a look-up for each job
-  select * from job where id = s.job_id limit 1
-) j
+full join details j on j.id = s.job_id
 order by s.tag

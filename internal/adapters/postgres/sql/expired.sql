@@ -5,7 +5,7 @@ with dead as materialized (
 )
 select job_id, token, attempts, max_attempts, worker_id,
        cancel_requested_at is not null as cancel_requested,
-       extract(epoch from now() - since)::float8 * 1000 as started_ms
+       date_part('epoch', now() - since) * 1000 as ran_ms
 from lease
 where exists (select from dead)
   and worker_id = any(array(select id from dead))

@@ -1,12 +1,13 @@
 -- End attempts whose tokens still hold and move their jobs on; the others change nothing.
--- $1 aging step, then a column of values each. A null outcome hands a job back that never started:
--- no attempt is kept and its number is free again. Times are milliseconds before now.
+-- $1 aging step, then a column of values each: how long the job has to wait, how long each ran and
+-- how long ago it ended, in milliseconds. A null outcome hands a job back that never started: no
+-- attempt is kept and its number is free again.
 with input as materialized (
   select *
   from unnest($2::uuid[], $3::bigint[], $4::smallint[], $5::smallint[], $6::int[],
               $7::float8[], $8::float8[], $9::float8[], $10::text[], $11::text[], $12::real[])
     as i(job_id, token, outcome, status, attempts,
-         delay_ms, started_ms, ended_ms, error, result, progress)
+         delay_ms, ran_ms, ended_ms, error, result, progress)
 ),
 gone as (
   -- Not a join with the input: where estimates are old it may compare each with each.
@@ -25,11 +26,11 @@ ended as materialized (
               else i.status end as status,
          case when i.outcome is null then g.run_at
               else now() + (i.delay_ms - i.ended_ms) * interval '1 ms' end as run_at,
-         now() - i.started_ms * interval '1 ms' as started_at,
+         now() - (i.ended_ms + i.ran_ms) * interval '1 ms' as started_at,
          now() - i.ended_ms * interval '1 ms' as ended_at,
          -- the slot time that counts, in seconds: a millisecond at least, none if it never started
          case when i.outcome is not null
-              then greatest(i.started_ms - i.ended_ms, 1) / 1000 else 0 end as used
+              then greatest(i.ran_ms, 1) / 1000 else 0 end as used
   from gone g
   full join input i using (job_id, token) -- hashed, for the same reason
   where coalesce(g.version, 0) > 0
@@ -74,7 +75,7 @@ counted as (
          count(*) filter (where status = 6),
          -- buckets of a quarter doubling, in milliseconds (domain/stats.py)
          array_agg(ceil(4 * ln(greatest(
-             1, extract(epoch from started_at - was_due)::float8 * 1000)) / ln(2::float8))::smallint)
+             1, date_part('epoch', started_at - was_due) * 1000)) / ln(2::float8))::smallint)
            filter (where outcome is not null),
          sum(used), sum(charge)
   from ended
@@ -89,4 +90,8 @@ told as (
   group by user_id
   returning id
 )
-select job_id, status, exists (select from told) as told from ended
+select exists (select from told) as told,
+       exists (select from ended where status = 1) as scheduled,
+       exists (select from ended where status = 2) as queued,
+       array(select job_id from input
+             where job_id not in (select job_id from ended)) as late

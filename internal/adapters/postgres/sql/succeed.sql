@@ -1,10 +1,11 @@
 -- End attempts that succeeded and whose tokens still hold; the others change nothing. What finish.sql
--- does for every outcome, at two thirds of its cost. A column of values each; times are milliseconds
--- before now.
+-- does for every outcome, at two thirds of its cost. A column of values each: how long each ran and
+-- how long ago it ended, in milliseconds; one result if all have the same; no progress if none has.
 with input as materialized (
-  select *
+  select job_id, token, ran_ms, ended_ms, progress,
+         case when cardinality($5) = 1 then ($5)[1] else result end as result
   from unnest($1::uuid[], $2::bigint[], $3::float8[], $4::float8[], $5::text[], $6::real[])
-    as i(job_id, token, started_ms, ended_ms, result, progress)
+    as i(job_id, token, ran_ms, ended_ms, result, progress)
 ),
 gone as (
   -- Not a join with the input: where estimates are old it may compare each with each.
@@ -17,8 +18,8 @@ ended as materialized (
   select g.job_id, g.user_id, g.flow_id, g.priority, g.attempts, g.number, g.max_attempts,
          g.version + 1 as version, g.run_at, g.cancel_requested_at, g.worker_id, g.charge,
          i.result, coalesce(i.progress, g.progress) as progress,
-         i.started_ms - i.ended_ms as ran_ms,
-         now() - i.started_ms * interval '1 ms' as started_at,
+         i.ran_ms,
+         now() - (i.ended_ms + i.ran_ms) * interval '1 ms' as started_at,
          now() - i.ended_ms * interval '1 ms' as ended_at
   from gone g
   full join input i using (job_id, token) -- hashed, for the same reason
@@ -42,7 +43,7 @@ counted as (
   select flow_id, user_id, -count(*), count(*),
          -- as in finish.sql
          array_agg(ceil(4 * ln(greatest(
-           1, extract(epoch from started_at - run_at)::float8 * 1000)) / ln(2::float8))::smallint),
+           1, date_part('epoch', started_at - run_at) * 1000)) / ln(2::float8))::smallint),
          sum(greatest(ran_ms, 1)) / 1000, sum(charge)
   from ended
   group by flow_id, user_id
@@ -56,4 +57,6 @@ told as (
   group by user_id
   returning id
 )
-select job_id, 4::smallint as status, exists (select from told) as told from ended
+select exists (select from told) as told,
+       array(select job_id from input
+             where job_id not in (select job_id from ended)) as late
