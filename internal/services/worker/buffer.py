@@ -13,9 +13,6 @@ from internal.domain.ports.work import ClaimedJob
 from internal.domain.shares import fair_share, may_start, reserved_slots
 from internal.services.worker.running import Identity, Running, Tenant
 
-# The tag of a tenant's first job, and a number that is nobody else's.
-Entry = tuple[float, int, Tenant]
-
 
 class Buffer:
     """Gives the job with the lowest tag, whenever it was claimed; minds the reserve."""
@@ -31,7 +28,7 @@ class Buffer:
         self._tenants: dict[UUID, Tenant] = {}
         self._weights = 0.0
         # A heap with an entry for each tenant who waits, by the tag of its first job.
-        self._line: list[Entry] = []
+        self._line: list[tuple[float, int, Tenant]] = []
         self._size = 0
 
     def __len__(self) -> int:
@@ -44,10 +41,8 @@ class Buffer:
             tenant = self._tenants.get(job.user_id) or self._enter(job)
             running = identity.held[job.id] = Running(job, identity, tenant, now)
             if not tenant.waiting:
-                tenant.waiting.append(running)
-                heapq.heappush(self._line, _entry(tenant))
-            else:
-                tenant.waiting.append(running)
+                heapq.heappush(self._line, (job.tag, tenant.number, tenant))
+            tenant.waiting.append(running)
             self._size += 1
 
     def pop(self, free: int) -> Running | None:
@@ -55,10 +50,14 @@ class Buffer:
         if free <= 0 or not self._line:
             return None
         if free > self.reserved:
-            return self._start(self._line[0])
-        # Mostly nobody may: a lone user's next job is looked at after each one that ends.
-        able = [entry for entry in self._line if self._may_start(entry[2], free)]
-        return self._start(min(able)) if able else None
+            return self._start_first()
+        aside = []
+        while self._line and not self._may_start(self._line[0][2], free):
+            aside.append(heapq.heappop(self._line))
+        started = self._start_first() if self._line else None
+        for entry in aside:
+            heapq.heappush(self._line, entry)
+        return started
 
     def ended(self, running: Running) -> None:
         """A job that was taken by `pop` has ended."""
@@ -95,18 +94,14 @@ class Buffer:
             # Exact again when all have left, however the sums were rounded.
             self._weights = self._weights - tenant.weight if self._tenants else 0.0
 
-    def _start(self, entry: Entry) -> Running:
-        tenant = entry[2]
+    def _start_first(self) -> Running:
+        tenant = self._line[0][2]
         running = tenant.waiting.popleft()
         tenant.running += 1
         self._size -= 1
-        if entry is not self._line[0]:
-            self._line.remove(entry)
-            heapq.heapify(self._line)
-            if tenant.waiting:
-                heapq.heappush(self._line, _entry(tenant))
-        elif tenant.waiting:
-            heapq.heapreplace(self._line, _entry(tenant))
+        if tenant.waiting:
+            entry = (tenant.waiting[0].job.tag, tenant.number, tenant)
+            heapq.heapreplace(self._line, entry)
         else:
             heapq.heappop(self._line)
         return running
@@ -127,10 +122,6 @@ class Buffer:
             del running.identity.held[running.job.id]
         self._size -= len(taken)
         waiting = (tenant for _, _, tenant in self._line if tenant.waiting)
-        self._line = [_entry(each) for each in waiting]
+        self._line = [(each.waiting[0].job.tag, each.number, each) for each in waiting]
         heapq.heapify(self._line)
         return taken
-
-
-def _entry(tenant: Tenant) -> Entry:
-    return (tenant.waiting[0].job.tag, tenant.number, tenant)
