@@ -6,6 +6,7 @@ import pytest
 
 from tests.support.api import Api, running_api
 from tests.support.store import Store, open_store
+from tests.support.wire import Wire, wiretap
 
 
 @pytest.fixture(scope="module")
@@ -20,3 +21,10 @@ async def store(database_url: str) -> AsyncIterator[Store]:
     """The store on a database of the test's own."""
     async with open_store(database_url) as store:
         yield store
+
+
+@pytest.fixture
+async def tapped(database_url: str) -> AsyncIterator[tuple[Store, Wire]]:
+    """The store, and what it asks of the database."""
+    async with wiretap(database_url) as (url, wire), open_store(url) as store:
+        yield store, wire

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 
 import asyncpg
 import msgspec
-import pytest
 
 from internal.domain.accounts import Actor
 from internal.domain.errors import IdempotencyConflictError, UnauthenticatedError, UnavailableError
@@ -19,38 +17,9 @@ from tests.support.store import Store, a_job, open_store
 from tests.support.wire import Wire, wiretap
 
 
-@pytest.fixture
-async def tapped(database_url: str) -> AsyncIterator[tuple[Store, Wire]]:
-    async with wiretap(database_url) as (url, wire), open_store(url) as store:
-        yield store, wire
-
-
 async def _submit(store: Store, actor: Actor, job: NewJob) -> Submitted:
     (submitted,) = await store.submissions.submit(actor, [job])
     return submitted
-
-
-async def test_a_submitted_job_is_one_statement_and_one_round_trip(
-    tapped: tuple[Store, Wire],
-) -> None:
-    store, wire = tapped
-    actor = await store.a_user()
-    await store.submit(actor)  # the connection is open now, the statement prepared, the flow known
-    for fields in ({}, {"idempotency_key": "new"}, {"run_at": "2100-01-01T00:00:00Z"}):
-        wire.forget()
-        await store.submit(actor, **fields)
-        assert (wire.statements, wire.round_trips) == (1, 1)
-
-
-async def test_a_batch_without_keys_is_one_statement_and_one_round_trip(
-    tapped: tuple[Store, Wire],
-) -> None:
-    store, wire = tapped
-    actor = await store.a_user()
-    await store.submit(actor)
-    wire.forget()
-    await store.submissions.submit(actor, [a_job(index) for index in range(100)])
-    assert (wire.statements, wire.round_trips) == (1, 1)
 
 
 async def test_submissions_that_meet_share_a_statement_whoever_made_them(
