@@ -16,6 +16,7 @@ from sqlalchemy import (
     literal,
     or_,
     select,
+    true,
     union_all,
 )
 
@@ -95,11 +96,13 @@ def _ids_with_status(
 ) -> Select[tuple[UUID]]:
     place = UNFINISHED_TABLES.get(status, schema.finished)
     jobs = schema.job
-    query = (
-        select(place.c.job_id.label("id"))
-        .join(jobs, jobs.c.id == place.c.job_id)
-        .where(place.c.user_id == user_id, *_job_conditions(where))
-    )
+    query = select(place.c.job_id.label("id")).where(place.c.user_id == user_id)
+    if conditions := _job_conditions(where):
+        # a value: for a join the planner may read all jobs
+        fits = select(true()).where(
+            jobs.c.id == place.c.job_id, jobs.c.user_id == user_id, *conditions
+        )
+        query = query.where(fits.limit(1).scalar_subquery())
     if status in FINISHED:
         query = query.where(place.c.status == STATUS_CODE[status])
     if where.finished_after is not None:

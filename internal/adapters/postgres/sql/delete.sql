@@ -7,17 +7,21 @@ with taken as (
 ),
 gone as (
   delete from job
-  where id in (select job_id from taken)
-  returning user_id, idempotency_key
+  -- not `id in (select job_id from taken)`: for a join the planner may read all jobs
+  where id = $2
+    and user_id = $1 -- fits every index that has the id
+    and exists (select from taken)
+  returning idempotency_key
 ),
 history as (
-  delete from attempt where job_id in (select job_id from taken)
+  delete from attempt
+  where job_id = $2
+    and exists (select from taken)
 ),
 free as (
-  delete from idempotency i
-  using gone g
-  where i.user_id = g.user_id
-    and i.key = g.idempotency_key
+  delete from idempotency
+  where user_id = $1
+    and key = (select idempotency_key from gone)
 ),
 counted as (
   insert into counter_delta (flow_id, user_id, succeeded, failed, canceled)
@@ -28,6 +32,7 @@ told as (
   insert into outbox (user_id)
   select user_id
   from taken t
-  where exists (select from listener where user_id = t.user_id)
+  -- a value: as `exists` it is a join, which may read every listener
+  where (select true from listener where user_id = t.user_id)
 )
 select job_id from taken

@@ -20,6 +20,7 @@ noted as (
 insert into outbox (user_id, kind, ids)
 select user_id, 'progress', case when count(*) <= 100 then array_agg(job_id) end
 from noted n
-where exists (select from listener where user_id = n.user_id)
 group by user_id
+-- once a user, and a value: as `exists` it is a join, which may read every listener
+having (select true from listener where user_id = n.user_id)
 returning id

@@ -22,6 +22,7 @@ told as (
   insert into outbox (user_id, ids)
   select user_id, array[job_id]
   from taken t
-  where exists (select from listener where user_id = t.user_id)
+  -- a value: as `exists` it is a join, which may read every listener
+  where (select true from listener where user_id = t.user_id)
 )
 select job_id from taken
