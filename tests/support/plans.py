@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from typing import Any
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final, TypeAlias
 
-from internal.adapters.postgres.database import Hot
+import asyncpg
+from asyncpg.prepared_stmt import PreparedStatement
 
-# 20,000 jobs in each of four states, over ten users with two queues each, and over two days.
-LOAD = """
+from internal.adapters.postgres.database import STATEMENT_TIMEOUT, Hot
+
+# As many jobs as `test.jobs` says in each of four states, over ten users with two queues each, and
+# over two days; always 250 of them are due.
+_LOAD: Final = """
     insert into account (id, email, email_key, password_hash)
     select ('00000000-0000-7000-8000-' || lpad(n::text, 12, '0'))::uuid, n, n, '-'
     from generate_series(1, 10) n;
@@ -27,11 +32,11 @@ LOAD = """
     union all
     select gen_random_uuid(), now() from generate_series(1, 5000);
 
-    create temporary table input as
+    create table input as
     select n, f.user_id, f.id as flow_id, f.queue,
            (lpad(to_hex((extract(epoch from now()) * 1000)::bigint - n % 2 * 86400000), 12, '0')
             || '7' || lpad(to_hex(n), 3, '0') || '8' || lpad(to_hex(n), 15, '0'))::uuid as job_id
-    from generate_series(1, 80000) n
+    from generate_series(1, 4 * current_setting('test.jobs')::int) n
     join (select *, row_number() over () as number from flow) f
       on f.number = n / 4 % 20 + 1;
 
@@ -55,44 +60,112 @@ LOAD = """
     from input where n % 4 = 2;
 
     insert into finished (job_id, user_id, flow_id, priority, attempts, number, max_attempts,
-                          version, run_at, status)
-    select job_id, user_id, flow_id, 1, 0, 1, 3, 3, now(), case when n % 400 = 3 then 5 else 4 end
+                          version, run_at, since, status)
+    select job_id, user_id, flow_id, 1, 0, 1, 3, 3, now(), now() - interval '1 minute',
+           case when n % 400 = 3 then 5 else 4 end
     from input where n % 4 = 3;
 
     insert into attempt (job_id, number, user_id, status, worker_id, started_at, finished_at)
     select job_id, 1, user_id, 1, 'worker 1', now(), now() from input where n % 4 = 3;
 """
 
-
 # Twice what the largest slice of an inspection touches, little beside leases compared with ends.
-MOST_ROWS = 200_000
+MOST_ROWS: Final = 200_000
+# Of workers, queues and users there are fewer here; their tables may be read from end to end.
+LARGE: Final = 1_000
+
+_LARGE_INDEXES: Final = """
+    select indexrelid::regclass::text as name, pg_get_indexdef(indexrelid, 1, true) as first_column
+    from pg_index
+    where pg_relation_size(indexrelid) > 200000
+"""
+_PATIENCE_S: Final = 3600.0
+
+Values = tuple[Any, ...]
+Prepared: TypeAlias = "PreparedStatement[asyncpg.Record]"
 
 
-async def faults(connection: Hot, query: str, *values: Any) -> dict[str, int]:
+async def load(connection: Hot, jobs: int) -> None:
+    """Fill the tables in the transaction that is open: no autovacuum looks at them meanwhile."""
+    await connection.execute("select set_config('test.jobs', $1, true)", str(jobs))
+    await _take_time(connection, _LOAD)
+
+
+async def analyze(connection: Hot) -> None:
+    await _take_time(connection, "analyze")
+
+
+async def _take_time(connection: Hot, statements: str) -> None:
+    await connection.execute("set local statement_timeout = 0")
+    await connection.execute(statements, timeout=_PATIENCE_S)
+    await connection.execute("reset statement_timeout")
+
+
+async def plan(connection: Hot, query: str) -> Prepared:
+    """Prepare a statement and have it planned now, where plans are kept."""
+    prepared = await connection.prepare(query)
+    nulls = ["null"] * len(prepared.get_parameters())
+    await connection.execute(f"explain {_execute(prepared, nulls)}")
+    return prepared
+
+
+async def faults(connection: Hot, prepared: Prepared, values: Values) -> dict[str, int]:
     """Run a statement, take it back, and say what it read too much of, with the rows.
 
-    Tables that it read from end to end, and `rows`: all that its steps went through together.
+    Tables that it read from end to end, indexes that it did not enter by their first column, and
+    `rows`: all that its steps went through together.
     """
+    literals = await _literals(connection, prepared, values)
     transaction = connection.transaction()
     await transaction.start()
     try:
-        answer = await connection.fetchval(f"explain (analyze, format json) {query}", *values)
+        # As EXECUTE: the text of a statement behind EXPLAIN is planned for its values, always.
+        query = f"explain (analyze, format json) {_execute(prepared, literals)}"
+        answer = await connection.fetchval(query)
+    except asyncpg.QueryCanceledError:
+        return {"seconds": STATEMENT_TIMEOUT.seconds}
     finally:
         await transaction.rollback()
     nodes = list(_nodes(json.loads(answer)[0]["Plan"]))
-    found = {
-        node["Relation Name"]: int(_rows(node))
-        for node in nodes
-        if node["Node Type"] == "Seq Scan" and _rows(node) > 1000
-    }
-    if (rows := sum(_rows(node) * node["Actual Loops"] for node in nodes)) > MOST_ROWS:
+    found = {node["Relation Name"]: int(_rows(node)) for node in nodes if _reads_all(node)}
+    large = {row["name"]: row["first_column"] for row in await connection.fetch(_LARGE_INDEXES)}
+    found |= {node["Index Name"]: int(_rows(node)) for node in nodes if _skips(node, large)}
+    if (rows := sum(map(_rows, nodes))) > MOST_ROWS:
         found["rows"] = int(rows)
     return found
 
 
+def _reads_all(node: dict[str, Any]) -> bool:
+    """By way of an index too, which is what a plan does where it may not without."""
+    is_whole = node["Node Type"] == "Seq Scan" or (
+        "Index Name" in node and "Index Cond" not in node
+    )
+    return is_whole and _rows(node) > LARGE
+
+
+def _skips(node: dict[str, Any], first_columns: Mapping[str, str]) -> bool:
+    """Whether it goes through a whole index to find a later column: no number of rows shows it."""
+    first = first_columns.get(node.get("Index Name", ""))
+    if first is None or "Index Cond" not in node or not node["Actual Loops"]:
+        return False
+    return re.search(rf"\b{first}\b", node["Index Cond"]) is None
+
+
+def _execute(prepared: Prepared, literals: Sequence[str]) -> str:
+    return f"execute {prepared.get_name()}({', '.join(literals)})"
+
+
+async def _literals(connection: Hot, prepared: Prepared, values: Values) -> Sequence[str]:
+    """EXECUTE takes no parameters itself."""
+    types = enumerate(prepared.get_parameters(), 1)
+    quoted = ", ".join(f"quote_nullable((${n}::{each.name})::text)" for n, each in types)
+    (row,) = await connection.fetch(f"select {quoted}", *values)
+    return tuple(row)
+
+
 def _rows(node: dict[str, Any]) -> float:
-    removed = ("Rows Removed by Filter", "Rows Removed by Join Filter")
-    return float(node["Actual Rows"] + sum(node.get(name, 0) for name in removed))
+    counts = ("Actual Rows", "Rows Removed by Filter", "Rows Removed by Join Filter")
+    return float(node["Actual Loops"] * sum(node.get(name, 0) for name in counts))
 
 
 def _nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
