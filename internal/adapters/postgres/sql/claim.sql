@@ -169,17 +169,20 @@ told as (
   select user_id, case when count(*) <= 100 then array_agg(job_id) end
   from served
   where user_id in (
+    -- once a queue, and a value: a join may read every listener, for each job
     select user_id from by_flow
-    where exists (select from listener where listener.user_id = by_flow.user_id))
+    where (select true from listener where user_id = by_flow.user_id))
   group by user_id
   returning id
 ),
 details as (
-  -- The bounds leave out the other days, which an array alone does not.
+  -- The bounds leave out the other days, which an array alone does not; the users make a look-up
+  -- by id the better choice even over a day that was empty when this was planned.
   select id, type, payload, backoff_strategy, backoff_base_ms, backoff_max_ms, backoff_jitter,
          timeout_ms
   from job
-  where id = any(array(select job_id from served))
+  where user_id = any(array(select user_id from by_flow))
+    and id = any(array(select job_id from served))
     and id >= (select job_id from served order by job_id limit 1)
     and id <= (select job_id from served order by job_id desc limit 1)
 )

@@ -86,8 +86,9 @@ told as (
   insert into outbox (user_id, ids)
   select user_id, case when count(*) <= 100 then array_agg(job_id) end
   from ended t
-  where exists (select from listener where user_id = t.user_id)
   group by user_id
+  -- once a user, and a value: as `exists` it is a join, which may read every listener
+  having (select true from listener where user_id = t.user_id)
   returning id
 )
 select exists (select from told) as told,

@@ -71,20 +71,26 @@ queued as (
   from fresh
   where not later
 ),
-counted as (
-  insert into counter_delta (flow_id, user_id, scheduled, queued)
-  select flow_id, user_id, count(*) filter (where later), count(*) filter (where not later)
+by_flow as materialized (
+  select flow_id, user_id,
+         count(*) filter (where later) as later, count(*) filter (where not later) as queued
   from fresh
   group by flow_id, user_id
+),
+counted as (
+  insert into counter_delta (flow_id, user_id, scheduled, queued)
+  select flow_id, user_id, later, queued from by_flow
 ),
 told as (
   -- Of users somebody listens to; more than a hundred at once are quicker read again: null.
   insert into outbox (user_id, ids)
   select user_id, case when count(*) <= 100 then array_agg(id) end
-  from fresh f
+  from fresh
+  where user_id in (
+    -- once a queue, and a value: a join may read every listener, for each job
+    select user_id from by_flow
+    where (select true from listener where user_id = by_flow.user_id))
   group by user_id
-  -- once a user, and a value: as `exists` it is a join, which may read every listener
-  having (select true from listener where user_id = f.user_id)
   returning id
 )
 select now() as now,

@@ -38,22 +38,29 @@ done as (
          version, run_at, 4, cancel_requested_at
   from ended
 ),
-counted as (
-  insert into counter_delta (flow_id, user_id, running, succeeded, waits, used, charged)
-  select flow_id, user_id, -count(*), count(*),
+by_flow as materialized (
+  select flow_id, user_id, count(*) as jobs,
          -- as in finish.sql
          array_agg(ceil(4 * ln(greatest(
-           1, date_part('epoch', started_at - run_at) * 1000)) / ln(2::float8))::smallint),
-         sum(greatest(ran_ms, 1)) / 1000, sum(charge)
+           1, date_part('epoch', started_at - run_at) * 1000)) / ln(2::float8))::smallint) as waits,
+         sum(greatest(ran_ms, 1)) / 1000 as used,
+         sum(charge) as charged
   from ended
   group by flow_id, user_id
+),
+counted as (
+  insert into counter_delta (flow_id, user_id, running, succeeded, waits, used, charged)
+  select flow_id, user_id, -jobs, jobs, waits, used, charged from by_flow
 ),
 told as (
   -- Of users somebody listens to; more than a hundred at once are quicker read again: null.
   insert into outbox (user_id, ids)
   select user_id, case when count(*) <= 100 then array_agg(job_id) end
-  from ended t
-  where exists (select from listener where user_id = t.user_id)
+  from ended
+  where user_id in (
+    -- once a queue, and a value: a join may read every listener, for each job
+    select user_id from by_flow
+    where (select true from listener where user_id = by_flow.user_id))
   group by user_id
   returning id
 )
