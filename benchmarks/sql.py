@@ -35,13 +35,13 @@ def fetch(dsn: str, query: str, *arguments: Any) -> list[Row]:
     return _with(dsn, run)
 
 
-def poll(dsn: str, query: str, *, every_s: float, patience_s: float) -> list[Row]:
+def poll(dsn: str, query: str, *arguments: Any, every_s: float, patience_s: float) -> list[Row]:
     """The rows of a query, once there are any."""
 
     async def run(connection: Connection) -> list[Row]:
         async with asyncio.timeout(patience_s):
             while True:
-                if rows := await connection.fetch(query):
+                if rows := await connection.fetch(query, *arguments):
                     return list(rows)
                 await asyncio.sleep(every_s)
 
