@@ -70,7 +70,7 @@ api-types: .venv/.dev web/node_modules/.package-lock.json ## Take the dashboard'
 bench: .venv/.dev ## Measure Windlass beside other queues (FULL=1 for all of it, ONLY=drain,idle for some, ARGS=--help)
 	@$(BIN)/python -m benchmarks $(if $(FULL),--full) $(if $(ONLY),--only $(ONLY)) $(ARGS)
 
-bench-publish: .venv/.dev ## Put the last figures into docs/performance.md and its picture
+bench-publish: .venv/.dev ## Put the last figures into the README, docs/performance.md and their picture
 	@$(BIN)/python -m benchmarks.publish
 
 schema: .venv/.dev ## Draw the tables again: docs/schema.md

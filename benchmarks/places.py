@@ -13,5 +13,6 @@ PEERS: Final = WORK / "peers"
 RESULTS: Final = WORK / "results"
 LATEST: Final = RESULTS / "latest.json"
 
+README: Final = ROOT / "README.md"
 PAGE: Final = ROOT / "docs/performance.md"
 PICTURE: Final = ROOT / "docs/images/performance.svg"

@@ -27,8 +27,12 @@ HEAD: Final = (
 
 def report(results: Results) -> str:
     """The table with what explains it, in Markdown."""
-    rows = [row for line in LINES if (row := _row(results, line))]
-    return "\n".join([HEAD, *rows, "", *_notes(results)])
+    return "\n".join([table(results), "", *_notes(results)])
+
+
+def table(results: Results) -> str:
+    """Every measure that was taken, in Markdown."""
+    return "\n".join([HEAD, *(row for line in LINES if (row := _row(results, line)))])
 
 
 def check(results: Results, ours: Reading, wanted: Wanted) -> tuple[str, str] | None:

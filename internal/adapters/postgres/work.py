@@ -50,8 +50,8 @@ class PostgresWork:
     async def finish(self, ends: Sequence[Finish]) -> set[UUID]:
         if not ends:
             return set()
-        now = time.monotonic()
         async with self._database.hot() as connection:
+            now = time.monotonic()
             if all(_is_plain_success(end) for end in ends):
                 (moved,) = await connection.fetch(statement("succeed"), *_successes(ends, now))
                 self._wakeups.send(*[Topic.OUTBOX] if moved["told"] else [])
