@@ -81,12 +81,17 @@ def answer_error(request: Request[Any, Any, Any], error: Exception) -> Response[
     return _answer_unexpected(request)
 
 
+def body_is_missing() -> ValidationError:
+    """The refusal of a request without the body that its route wants."""
+    return ValidationError.of(FieldError(BODY, "is required: send a JSON object"))
+
+
 def _invalid(error: ValidationException) -> ValidationError:
     faults = error.extra if isinstance(error.extra, list) else []
     if not faults:
         return ValidationError(error.detail)
     if faults[0].get("key") in {None, "data"}:
-        return ValidationError.of(FieldError(BODY, "is required: send a JSON object"))
+        return body_is_missing()
     return invalid(faults[0]["message"], faults[0]["key"])
 
 
