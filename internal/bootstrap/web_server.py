@@ -4,10 +4,15 @@ import asyncio
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, Final, cast
 
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import (
+    STATUS_LINE,
+    HttpToolsProtocol,
+    RequestResponseCycle,
+)
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 # Requests are short; what lasts longer is a live connection, whose client comes back by itself.
@@ -27,40 +32,98 @@ class _Server(uvicorn.Server):
         yield
 
 
-class _OneWrite:
-    """A transport that sends together what is written in one turn of the loop."""
+class _Outgoing:
+    """Answers that are written together, at the end of a turn of the loop.
 
-    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
-        self._transport = transport
-        self._loop = loop
-        self._written: list[bytes] = []
+    Written one by one, each wakes a client, who answers before the next one is ready: many small
+    changes between processes, 15 us of CPU each.
+    """
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._transport, name)
+    def __init__(self) -> None:
+        self._answers: list[tuple[asyncio.Transport, bytes]] = []
 
-    def write(self, data: bytes) -> None:
-        if not self._written:
-            self._loop.call_soon(self._send)
-        self._written.append(data)
+    def add(self, transport: asyncio.Transport, answer: bytes) -> None:
+        """Have it written before anything that the loop is told to do from now on."""
+        if not self._answers:
+            asyncio.get_running_loop().call_soon(self.write)
+        self._answers.append((transport, answer))
 
-    def close(self) -> None:
-        self._send()
-        self._transport.close()
+    def write(self) -> None:
+        """Write what is there; also before a connection is closed."""
+        answers, self._answers = self._answers, []
+        for transport, answer in answers:
+            if not transport.is_closing():
+                transport.write(answer)
 
-    def _send(self) -> None:
-        if self._written:
-            self._transport.write(b"".join(self._written))
-            self._written.clear()
+
+class _WholeAnswer:
+    """An application whose answers go out whole, where uvicorn writes head and body one by one.
+
+    Nor is each header searched for what it must not hold: a line break too many is enough.
+    """
+
+    def __init__(self, app: Any, cycle: RequestResponseCycle, outgoing: _Outgoing) -> None:
+        self._app = app
+        self._cycle = cycle
+        self._outgoing = outgoing
+        self._start: Any = None
+
+    async def __call__(self, scope: Any, receive: Any, _send: Any) -> None:
+        await self._app(scope, receive, self._send)
+
+    async def _send(self, message: Any) -> None:
+        """Keep the head until its body comes, as ASGI has it."""
+        if message["type"] == "http.response.start":
+            self._start = message
+            return
+        start, self._start = self._start, None
+        if start is not None:
+            if self._is_plain(start, message):
+                self._answer(start, message["body"])
+                return
+            await self._cycle.send(start)
+        await self._cycle.send(message)
+
+    def _is_plain(self, start: Any, message: Any) -> bool:
+        """Whether the answer is all there, and says nothing about its connection."""
+        cycle, headers = self._cycle, dict(start["headers"])
+        return (
+            headers.get(b"content-length") == b"%d" % len(message["body"])
+            and b"connection" not in headers
+            and not message.get("more_body", False)
+            and cycle.keep_alive
+            and cycle.scope["method"] != "HEAD"
+            and not (cycle.flow.write_paused or cycle.disconnected)
+        )
+
+    def _answer(self, start: Any, body: bytes) -> None:
+        cycle = self._cycle
+        lines = [b"%b: %b\r\n" % each for each in (*cycle.default_headers, *start["headers"])]
+        head = b"".join((STATUS_LINE[start["status"]], *lines))
+        if not head.count(b"\n") == head.count(b"\r") == 1 + len(lines):
+            raise RuntimeError("a header of the answer breaks its line")
+        cycle.response_started = cycle.response_complete = True
+        cycle.waiting_for_100_continue = False
+        self._outgoing.add(cycle.transport, b"".join((head, b"\r\n", body)))
+        cycle.message_event.set()
+        cycle.on_response()
 
 
 class _HttpProtocol(HttpToolsProtocol):
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Send an answer's head and body together: uvicorn writes one after the other.
+    def __init__(self, outgoing: _Outgoing, **given: Any) -> None:
+        super().__init__(**given)
+        self._outgoing = outgoing
 
-        uvloop makes a system call of each, and each wakes the client: a third of a submission.
-        """
-        whole = _OneWrite(cast(asyncio.Transport, transport), self.loop)
-        super().connection_made(cast(asyncio.Transport, whole))
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        super()._start_asgi_task(cycle, _WholeAnswer(app, cycle, self._outgoing))
+
+    def send_400_response(self, msg: str) -> None:
+        self._outgoing.write()
+        super().send_400_response(msg)
+
+    def shutdown(self) -> None:
+        self._outgoing.write()
+        super().shutdown()
 
 
 class _WebSocketProtocol(WebSocketsSansIOProtocol):
@@ -90,7 +153,7 @@ async def serve_app(
     config = uvicorn.Config(
         app,
         access_log=False,
-        http=_HttpProtocol,
+        http=cast(type[asyncio.Protocol], partial(_HttpProtocol, _Outgoing())),
         lifespan="off",
         log_config=None,
         proxy_headers=False,
