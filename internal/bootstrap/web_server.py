@@ -78,19 +78,19 @@ class _WholeAnswer:
             return
         start, self._start = self._start, None
         if start is not None:
-            if self._is_plain(start, message):
-                self._answer(start, message["body"])
+            body = message.get("body", b"")
+            if not message.get("more_body", False) and self._is_plain(start, body):
+                self._answer(start, body)
                 return
             await self._cycle.send(start)
         await self._cycle.send(message)
 
-    def _is_plain(self, start: Any, message: Any) -> bool:
-        """Whether the answer is all there, and says nothing about its connection."""
+    def _is_plain(self, start: Any, body: bytes) -> bool:
+        """Whether the answer has all of its body, and says nothing about its connection."""
         cycle, headers = self._cycle, dict(start["headers"])
         return (
-            headers.get(b"content-length") == b"%d" % len(message["body"])
+            headers.get(b"content-length") == b"%d" % len(body)
             and b"connection" not in headers
-            and not message.get("more_body", False)
             and cycle.keep_alive
             and cycle.scope["method"] != "HEAD"
             and not (cycle.flow.write_paused or cycle.disconnected)
