@@ -6,7 +6,7 @@ from typing import Any
 import asyncpg
 import pytest
 
-from internal.adapters.postgres.wakeups import PostgresWakeups
+from internal.adapters.postgres.wakeups import CHANNEL, PostgresWakeups
 from internal.domain.errors import UnavailableError
 from internal.domain.ports.feed import Topic
 from tests.support.store import open_store
@@ -31,6 +31,35 @@ async def test_the_listener_comes_back_whatever_the_driver_raises(
         async with asyncio.timeout(30):
             await woken.wait()
     listening.cancel()
+
+
+async def test_what_is_heard_just_before_a_connection_ends_still_wakes(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The driver calls back in a later turn of the loop, when the connection may be gone."""
+    connect = asyncpg.connect
+    told: asyncio.Future[tuple[asyncpg.Connection, Any]] = asyncio.Future()
+
+    class Noting(asyncpg.Connection):
+        async def add_listener(self, channel: str, callback: Any) -> None:
+            await super().add_listener(channel, callback)
+            told.set_result((self, callback))
+
+    async def connect_noting(*args: Any, **options: Any) -> asyncpg.Connection:
+        return await connect(*args, connection_class=Noting, **options)
+
+    monkeypatch.setattr(asyncpg, "connect", connect_noting)
+    wakeups = PostgresWakeups(database_url)
+    listening = asyncio.create_task(wakeups.run())
+    connection, callback = await told
+    listening.cancel()
+    await asyncio.wait((listening,))
+
+    woken = asyncio.Event()
+    with wakeups.subscribe(woken.set, Topic.READY):
+        callback(connection, 0, CHANNEL, Topic.READY)
+    assert connection.is_closed()
+    assert woken.is_set()
 
 
 async def test_a_driver_that_a_dying_server_confuses_is_told_as_unavailable(

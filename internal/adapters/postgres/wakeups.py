@@ -6,7 +6,8 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any, Final
+from functools import partial
+from typing import Final
 
 import asyncpg
 
@@ -70,7 +71,8 @@ class PostgresWakeups:
                 self._dirty.set()
 
             connection.add_termination_listener(end)
-            await connection.add_listener(CHANNEL, self._hear)
+            hear = partial(self._hear, connection.get_server_pid())
+            await connection.add_listener(CHANNEL, hear)
             if resumed:
                 _log.info("wake-ups are back")
             self._wake(Topic)  # whatever was sent before this moment was not heard
@@ -93,8 +95,9 @@ class PostgresWakeups:
             self.send(*topics)  # on the next connection
             raise
 
-    def _hear(self, connection: Any, pid: int, _channel: str, payload: object) -> None:
-        if pid != connection.get_server_pid():  # its own senders were woken at once
+    def _hear(self, own_pid: int, _: object, pid: int, _channel: str, payload: object) -> None:
+        """Also after the end of the connection, when its own process id is not to be had."""
+        if pid != own_pid:  # its own senders were woken at once
             self._wake(Topic(name) for name in str(payload).split(",") if name in set(Topic))
 
     def _wake(self, topics: Iterable[Topic]) -> None:
