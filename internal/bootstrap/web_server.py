@@ -68,8 +68,8 @@ class _WholeAnswer:
         self._outgoing = outgoing
         self._start: Any = None
 
-    async def __call__(self, scope: Any, receive: Any, _send: Any) -> None:
-        await self._app(scope, receive, self._send)
+    def __call__(self, scope: Any, receive: Any, _: Any) -> Any:
+        return self._app(scope, receive, self._send)
 
     async def _send(self, message: Any) -> None:
         """Keep the head until its body comes, as ASGI has it."""

@@ -13,6 +13,7 @@ import msgspec
 from internal.domain.durations import milliseconds, parse_duration
 
 DEFAULT_POOL: Final = "default"
+ANY_OBJECT: Final[Any] = dict[str, Any]
 PULL_PREFIX: Final = "pull:"
 LONGEST_TIMEOUT: Final = timedelta(hours=24)
 MOST_ATTEMPTS: Final = 100
@@ -92,6 +93,11 @@ class Handler(msgspec.Struct, frozen=True):
     max_attempts: int | None = None
 
     @property
+    def takes_any_object(self) -> bool:
+        """Whether there is nothing to hold a payload against."""
+        return self.input_type is ANY_OBJECT
+
+    @property
     def is_async(self) -> bool:
         """Async handlers run on the worker's loop, the others in threads."""
         return inspect.iscoroutinefunction(self.function)
@@ -139,7 +145,8 @@ def handler(
 
 def _input_type(function: Callable[..., Any]) -> Any:
     first = next(iter(inspect.signature(function).parameters))
-    return get_type_hints(function).get(first, dict[str, Any])
+    input_type = get_type_hints(function).get(first, ANY_OBJECT)
+    return ANY_OBJECT if input_type == ANY_OBJECT else input_type
 
 
 class Handlers(Mapping[str, Handler]):

@@ -116,7 +116,7 @@ def accept(
     payload = _payload(request, defaults.max_payload_bytes, index)
     handler = handlers.find(request.type)
     faults = [*_time_faults(request, index)]
-    if handler is not None:
+    if handler is not None and not handler.takes_any_object:
         faults += _input_faults(payload, handler.input_type, index)
     if faults:
         raise ValidationError.of(*faults)

@@ -7,7 +7,7 @@ from typing import Any, Final, TypeVar
 import msgspec
 from litestar import Response
 from litestar.response.base import ASGIResponse
-from litestar.types import HTTPResponseBodyEvent, HTTPResponseStartEvent, Receive, Scope, Send
+from litestar.types import Receive, Scope, Send
 
 T = TypeVar("T")
 
@@ -34,13 +34,7 @@ class _Encoded(ASGIResponse):
         self.status_code = status_code
 
     async def __call__(self, _scope: Scope, _receive: Receive, send: Send) -> None:
-        length = str(len(self.body)).encode()
+        length = b"%d" % len(self.body)
         headers = [(b"content-type", b"application/json"), (b"content-length", length)]
-        await send(
-            HTTPResponseStartEvent(
-                type="http.response.start", status=self.status_code, headers=headers
-            )
-        )
-        await send(
-            HTTPResponseBodyEvent(type="http.response.body", body=self.body, more_body=False)
-        )
+        await send({"type": "http.response.start", "status": self.status_code, "headers": headers})
+        await send({"type": "http.response.body", "body": self.body, "more_body": False})

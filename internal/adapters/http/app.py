@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import timedelta
 from functools import cache
+from typing import cast
 
 import msgspec
 from litestar import Litestar, MediaType, Response, get
@@ -17,7 +18,7 @@ from internal.adapters.http.admin import AdminRoutes
 from internal.adapters.http.asgi import App
 from internal.adapters.http.auth import admit_anyone, admit_users
 from internal.adapters.http.dashboard import Dashboard, Site
-from internal.adapters.http.direct import Direct
+from internal.adapters.http.direct import Direct, route_handler
 from internal.adapters.http.errors import answer_error
 from internal.adapters.http.frame import Frame, RequestLog
 from internal.adapters.http.jobs import JobRoutes
@@ -70,9 +71,9 @@ def build_app(parts: Parts, more_handlers: Sequence[ControllerRouterHandler] = (
         openapi_config=None,
         request_class=ApiRequest,
     )
-    direct = Direct(api, "POST", "/v1/jobs")
-    site = Site(direct, parts.dashboard, frozenset(route.path for route in api.routes))
-    return Frame(site, parts.version, RequestMetrics(parts.registry), parts.request_log)
+    site = Site(cast(App, api), parts.dashboard, frozenset(route.path for route in api.routes))
+    direct = Direct(site, route_handler(api, "POST", "/v1/jobs"), "POST", "/v1/jobs")
+    return Frame(direct, parts.version, RequestMetrics(parts.registry), parts.request_log)
 
 
 def _document(described: Sequence[ControllerRouterHandler], version: str) -> HTTPRouteHandler:

@@ -18,7 +18,7 @@ _PLAIN_HOST: Final = re.compile(rb"[A-Za-z0-9.:-]*")
 
 
 class Direct:
-    """Answers requests to one route itself, and leaves all others to Litestar.
+    """Answers requests to one route itself, and leaves all others to the application behind it.
 
     Finding the route, filling in the handler's parameters and three layers of error handling are a
     fifth of what a submission costs the API. What is decided stays where it is: who is admitted,
@@ -26,17 +26,17 @@ class Direct:
     the same requests both ways.
     """
 
-    def __init__(self, api: Litestar, method: str, path: str) -> None:
-        self._api: App = api  # type: ignore[assignment]
+    def __init__(self, app: App, handler: HTTPRouteHandler, method: str, path: str) -> None:
+        self._app = app
+        self._handler = handler
         self._method = method
         self._path = path
-        self._handler = _handler(api, method, path)
-        self._admit: Any = self._handler.resolve_before_request()
-        self._handle: Any = self._handler.fn
+        self._admit: Any = handler.resolve_before_request()
+        self._handle: Any = handler.fn
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if not self._takes(scope):
-            await self._api(scope, receive, send)
+            await self._app(scope, receive, send)
             return
         scope["route_handler"] = self._handler
         scope["path_template"] = self._path
@@ -64,7 +64,8 @@ class Direct:
         return _PLAIN_HOST.fullmatch(next(hosts, b"")) is not None
 
 
-def _handler(api: Litestar, method: str, path: str) -> HTTPRouteHandler:
+def route_handler(api: Litestar, method: str, path: str) -> HTTPRouteHandler:
+    """What Litestar would call; raises LookupError when it has no such route."""
     for route in api.routes:
         if isinstance(route, HTTPRoute) and route.path == path:
             for handler in route.route_handlers:

@@ -110,10 +110,10 @@ class _Exchange:
     async def send(self, message: Message) -> None:
         """Add our headers where an answer begins; those that it brings itself stay."""
         if message["type"] in _STARTS:
-            own = list(message.get("headers", ()))
-            names = {name for name, _ in own}
-            missing = [header for header in self._headers if header[0] not in names]
-            message["headers"] = [*own, (b"x-request-id", self.request_id.encode()), *missing]
+            own = dict(message.get("headers", ()))
+            missing = [header for header in self._headers if header[0] not in own]
+            identity = (b"x-request-id", self.request_id.encode())
+            message["headers"] = [*message.get("headers", ()), identity, *missing]
             self.status = message.get("status", 101)
             if self.status >= REFUSED and not self._is_read:
                 await self._read_the_rest()

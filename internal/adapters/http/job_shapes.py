@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from collections.abc import Callable
+from typing import Annotated, Final, TypeVar
 from uuid import UUID
 
 import msgspec
@@ -16,6 +17,11 @@ from internal.domain.stats import Minute
 from internal.domain.submission import MAX_BATCH, Submission
 from internal.domain.times import Moment
 from internal.services.jobs import JobType
+
+T = TypeVar("T")
+
+# Where the payload stands in a job, and the result behind it.
+_RAW: Final = jobs.Job.__struct_fields__.index("payload")
 
 JsonObject = Annotated[Raw, Meta(extra_json_schema={"type": "object"})]
 
@@ -145,12 +151,12 @@ class StatsAnswer(msgspec.Struct, frozen=True):
 
 def submitted_job(job: jobs.Job, *, deduplicated: bool) -> SubmittedJob:
     """A submission's answer."""
-    return SubmittedJob(**_fields(job), deduplicated=deduplicated)
+    return _shown(SubmittedJob, job, deduplicated)
 
 
 def shown_job(job: jobs.Job) -> Job:
     """A job's answer."""
-    return Job(**_fields(job))
+    return _shown(Job, job)
 
 
 def shown_stats(numbers: stats.Stats) -> Stats:
@@ -160,6 +166,8 @@ def shown_stats(numbers: stats.Stats) -> Stats:
     return Stats(counts, numbers.oldest_queued_at, numbers.minutes, numbers.server_time)
 
 
-def _fields(job: jobs.Job) -> dict[str, Any]:
-    raw = {"payload": Raw(job.payload), "result": job.result and Raw(job.result)}
-    return msgspec.structs.asdict(job) | raw
+def _shown(shape: Callable[..., T], job: jobs.Job, *more: object) -> T:
+    """Field by field in their order, the same in both: by name it takes four times as long."""
+    fields = msgspec.structs.astuple(job)
+    raw = (Raw(job.payload), job.result and Raw(job.result))
+    return shape(*fields[:_RAW], *raw, *fields[_RAW + len(raw) :], *more)
