@@ -39,15 +39,35 @@ async def test_a_lone_item_goes_at_once_and_what_comes_meanwhile_goes_together()
     writer = Writer()
     tasks = await _adding(writer, "a")
     assert writer.written == [["a"]]
-    tasks += await _adding(writer, "b", "c", "d")
+    tasks += await _adding(writer, "b", "c")
     assert writer.written == [["a"]]
 
     writer.go_on.release()
     await _settle()
-    assert writer.written == [["a"], ["b", "c", "d"]]
+    assert writer.written == [["a"], ["b", "c"]]
     writer.go_on.release()
 
-    assert await asyncio.gather(*tasks) == ["A", "B", "C", "D"]
+    assert await asyncio.gather(*tasks) == ["A", "B", "C"]
+
+
+async def test_groups_become_halves_of_those_who_come_again_and_again() -> None:
+    writer = Writer()
+
+    async def call_often(item: str) -> None:
+        for _ in range(20):
+            await writer.groups.add(item)
+
+    many = [asyncio.create_task(call_often(item)) for item in "abcdefg"]
+    await _settle()
+    late = asyncio.create_task(call_often("h"))
+    for _ in range(10):
+        await _settle()
+        writer.go_on.release()
+    assert [len(group) for group in writer.written[:2]] == [7, 1]
+    assert [len(group) for group in writer.written[4:10]] == [4] * 6
+    for _ in range(8 * 20):
+        writer.go_on.release()
+    await asyncio.gather(*many, late)
 
 
 async def test_an_item_that_comes_as_the_last_group_ends_is_not_left_behind() -> None:

@@ -17,14 +17,17 @@ Write = Callable[[Sequence[Item]], Awaitable[Sequence[Outcome | Exception]]]
 class Groups(Generic[Item, Outcome]):
     """Gathers items while earlier ones are being written; one that finds nobody goes at once.
 
-    There is no timer: a group is what came while `at_once` writes were under way. What a write
-    raises is told to its whole group; what it returns in an item's place, to that item alone.
+    There is no timer: a group is what came while `at_once` writes were under way, up to half of
+    those who are about. What a write raises is told to its whole group; what it returns in an
+    item's place, to that item alone.
     """
 
     def __init__(self, write: Write[Item, Outcome], *, most: int, at_once: int) -> None:
         self._write = write
         self._most = most
         self._at_once = at_once
+        # How many the last group had: their callers may be back soon.
+        self._answered = 0
         self._waiting: deque[tuple[Item, asyncio.Future[Outcome]]] = deque()
         self._writers: set[asyncio.Task[None]] = set()
 
@@ -40,7 +43,9 @@ class Groups(Generic[Item, Outcome]):
     async def _write_all(self) -> None:
         try:
             while group := self._next():
+                self._answered = len(group)
                 await self._write_one(group)
+            self._answered = 0
         finally:
             # At once and not when the task is seen to be done: whoever comes between would wait.
             self._writers.remove(cast("asyncio.Task[None]", asyncio.current_task()))
@@ -58,9 +63,19 @@ class Groups(Generic[Item, Outcome]):
             else:
                 written.set_result(outcome)
 
+    def _half(self) -> int:
+        """So many that one half is written while the other is answered and asks again.
+
+        Else a large group and a small one take turns: the database waits for the callers of the
+        large one, and they for the database.
+        """
+        waiting = len(self._waiting)
+        return (waiting + self._answered + 1) // 2 if self._answered else waiting
+
     def _next(self) -> Group[Item, Outcome]:
         group: Group[Item, Outcome] = []
-        while self._waiting and len(group) < self._most:
+        most = min(self._most, self._half())
+        while self._waiting and len(group) < most:
             item, written = self._waiting.popleft()
             if not written.done():  # else its caller was canceled before it was sent
                 group.append((item, written))
