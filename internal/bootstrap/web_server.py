@@ -35,8 +35,8 @@ class _Server(uvicorn.Server):
 class _Outgoing:
     """Answers that are written together, at the end of a turn of the loop.
 
-    Written one by one, each wakes a client, who answers before the next one is ready: many small
-    changes between processes, 15 us of CPU each.
+    Written as each is ready, each wakes its client by itself: a tenth of what a submission costs
+    the API, and more for who sends it.
     """
 
     def __init__(self) -> None:
