@@ -9,7 +9,7 @@ import socket
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, STDOUT, Process
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -115,7 +115,8 @@ def is_gone(process: psutil.Process) -> bool:
 
 def kill_postgres(data_dir: Path) -> None:
     for process in processes(data_dir / "postgres"):
-        process.kill()
+        with suppress(psutil.NoSuchProcess):  # it ended meanwhile
+            process.kill()
 
 
 def free_port() -> str:
