@@ -68,8 +68,12 @@ class _WholeAnswer:
         self._outgoing = outgoing
         self._start: Any = None
 
-    def __call__(self, scope: Any, receive: Any, _: Any) -> Any:
-        return self._app(scope, receive, self._send)
+    async def __call__(self, scope: Any, receive: Any, _: Any) -> None:
+        try:
+            await self._app(scope, receive, self._send)
+        except BaseException:
+            self._outgoing.write()  # uvicorn closes the connection at once
+            raise
 
     async def _send(self, message: Any) -> None:
         """Keep the head until its body comes, as ASGI has it."""

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 from datetime import UTC, datetime, timedelta
 
+import msgspec
 import pytest
 
 from internal.domain.errors import (
@@ -80,6 +81,23 @@ async def test_lost_attempts_count_until_the_job_fails(store: Store) -> None:
     job = await store.job(actor, submitted.id)
     assert (job.status, job.attempts) == (Status.FAILED, 2)
     assert "stopped answering" in (job.last_error or "")
+
+
+@pytest.mark.parametrize("outcome", [Outcome.SUCCEEDED, Outcome.FAILED])
+async def test_an_end_that_waited_to_be_recorded_is_that_much_earlier(
+    store: Store, outcome: Outcome
+) -> None:
+    actor, worker = await store.a_user(), await store.a_worker()
+    submitted = await store.submit(actor, max_attempts=1)
+    end = an_end(await store.claim_one(worker), outcome)
+
+    await store.work.finish([msgspec.structs.replace(end, ran_ms=2_000, ended=end.ended - 5)])
+
+    (attempt,) = await store.reads.attempts(actor, submitted.id) or []
+    assert attempt.finished_at is not None
+    recorded = (await store.job(actor, submitted.id)).updated_at
+    assert (recorded - attempt.finished_at).total_seconds() == pytest.approx(5, abs=0.5)
+    assert (attempt.finished_at - attempt.started_at).total_seconds() == pytest.approx(2, abs=0.01)
 
 
 async def test_failures_wait_two_then_four_seconds_and_then_fail(store: Store) -> None:

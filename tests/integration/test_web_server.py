@@ -85,9 +85,18 @@ async def test_answers_keep_the_order_of_their_requests_however_they_are_sent() 
 
 
 async def test_a_head_has_the_length_and_no_body() -> None:
-    said = await _talk(_greet, _ask("/whole", LAST, method="HEAD"))
-    assert b"content-length: 5\r\n" in said
-    assert said.endswith(b"\r\n\r\n")
+    said = await _talk(_greet, _ask("/whole", method="HEAD") + _ask("/whole", LAST))
+    head, _, rest = said.partition(b"\r\n\r\n")
+    assert b"content-length: 5" in head
+    assert rest.startswith(b"HTTP/1.1 200 ")
+
+
+async def test_an_answer_is_sent_though_the_application_fails_after_it() -> None:
+    async def fails(scope: Any, receive: Any, send: Any) -> None:
+        await _greet(scope, receive, send)
+        raise OSError("no space left to log it")
+
+    assert (await _talk(fails, _ask("/whole"))).endswith(b"\r\n\r\nhello")
 
 
 @pytest.mark.parametrize("headers", [(), (LAST,)], ids=["kept", "closed"])

@@ -66,6 +66,17 @@ def test_long_jobs_that_end_together_do_not_pass_for_a_rate() -> None:
     assert pace.expected() == 0
 
 
+def test_jobs_longer_than_the_horizon_are_expected_by_littles_law() -> None:
+    clock = Clock()
+    pace = Pace(100, clock)
+    for wave in range(1, 5):
+        clock.now = wave * 0.15
+        for _ in range(100):
+            pace.note(clock.now - 0.15, clock.now)
+
+        assert pace.expected() == pytest.approx(100 * HORIZON_S / 0.15, rel=0.02)
+
+
 def test_what_is_expected_fades_with_silence() -> None:
     clock = Clock()
     pace = Pace(100, clock)

@@ -84,9 +84,9 @@ class PostgresUpkeep:
                 return 0
             now = time.monotonic()
             rows = [finished(_lost(row, now), now) for row in lost]
-            moved = await record(connection, self._aging, rows)
-        self._wakeups.send(*topics_of(moved))
-        return len(rows) - len(moved["late"])
+            answer = await record(connection, self._aging, rows)
+        self._wakeups.send(*topics_of(answer))
+        return len(rows) - len(answer["late"])
 
     async def fold_counters(self, limit: int) -> int:
         async with self._database.hot() as connection:

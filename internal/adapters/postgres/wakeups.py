@@ -33,9 +33,10 @@ class PostgresWakeups:
         self._dirty = asyncio.Event()
 
     def send(self, *topics: Topic) -> None:
-        self._wake(topics)
-        self._pending.update(topics)
-        self._dirty.set()
+        if topics:
+            self._wake(topics)
+            self._pending.update(topics)
+            self._dirty.set()
 
     @contextmanager
     def subscribe(self, wake: Callable[[], None], *topics: Topic) -> Iterator[None]:

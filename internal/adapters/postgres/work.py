@@ -53,21 +53,22 @@ class PostgresWork:
         async with self._database.hot() as connection:
             now = time.monotonic()
             if all(_is_plain_success(end) for end in ends):
-                (moved,) = await connection.fetch(statement("succeed"), *_successes(ends, now))
-                self._wakeups.send(*[Topic.OUTBOX] if moved["told"] else [])
+                (answer,) = await connection.fetch(statement("succeed"), *_successes(ends, now))
+                topics = [Topic.OUTBOX] if answer["told"] else []
             else:
                 rows = [finished(end, now) for end in ends]
-                moved = await record(connection, self._aging, rows)
-                self._wakeups.send(*topics_of(moved))
-        return set(moved["late"])
+                answer = await record(connection, self._aging, rows)
+                topics = topics_of(answer)
+        self._wakeups.send(*topics)
+        return set(answer["late"])
 
     async def hand_back(self, leases: Sequence[tuple[Lease, int]]) -> None:
         if not leases:
             return
         async with self._database.hot() as connection:
             rows = [unstarted(lease.job_id, lease.token, attempts) for lease, attempts in leases]
-            moved = await record(connection, self._aging, rows)
-        self._wakeups.send(*topics_of(moved))
+            answer = await record(connection, self._aging, rows)
+        self._wakeups.send(*topics_of(answer))
 
     async def progress(self, shares: Mapping[Lease, float]) -> None:
         async with self._database.hot() as connection:
@@ -114,8 +115,8 @@ class PostgresWork:
             if not rows:
                 return
             unknown = [unstarted(r["job_id"], r["token"], r["attempts"]) for r in rows]
-            moved = await record(connection, self._aging, unknown)
-        self._wakeups.send(*topics_of(moved))
+            answer = await record(connection, self._aging, unknown)
+        self._wakeups.send(*topics_of(answer))
 
     async def leave(self, worker_id: str) -> None:
         async with self._database.hot() as connection:
@@ -141,10 +142,13 @@ def _successes(ends: Sequence[Finish], now: float) -> tuple[list[Any], ...]:
 
 
 async def record(connection: Hot, aging: timedelta, rows: Sequence[tuple[Any, ...]]) -> Row:
-    """Run `finish.sql` over rows as `finished` and `unstarted` make them."""
+    """Run `finish.sql` over rows as `finished` and `unstarted` make them.
+
+    Answers with whether something is `queued`, `scheduled` and `told`, and which jobs are `late`.
+    """
     columns = [list(column) for column in zip(*rows, strict=True)]
-    (moved,) = await connection.fetch(statement("finish"), aging, *columns)
-    return moved
+    (answer,) = await connection.fetch(statement("finish"), aging, *columns)
+    return answer
 
 
 def unstarted(job_id: UUID, token: int, attempts: int) -> tuple[Any, ...]:
@@ -170,7 +174,7 @@ def finished(end: Finish, now: float) -> tuple[Any, ...]:
     )
 
 
-def topics_of(moved: Row) -> list[Topic]:
+def topics_of(answer: Row) -> list[Topic]:
     """Whom to wake for jobs that wait again, and the relay for what was told."""
     wakes = {"queued": Topic.READY, "scheduled": Topic.SCHEDULED, "told": Topic.OUTBOX}
-    return [topic for name, topic in wakes.items() if moved[name]]
+    return [topic for name, topic in wakes.items() if answer[name]]

@@ -8,7 +8,7 @@ from typing import Final
 # What is claimed ahead is started within about this time.
 HORIZON_S: Final = 0.075
 # Ends within less time than this since the first say too little about a rate.
-LEAST_S: Final = 0.01
+LEAST_S: Final = 0.02
 
 
 class Pace:
@@ -33,9 +33,9 @@ class Pace:
     def note(self, started: float, ended: float) -> None:
         """An attempt has ended; readings of the clock."""
         if ended - self._last > HORIZON_S:
-            self._since = self._faded = started
+            self._since, self._faded = started, ended
             self._ended = self._busy = 0.0
-        self._last = ended
+        self._last = max(self._last, ended)
         self._ended += 1
         self._busy += ended - started
 

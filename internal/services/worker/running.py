@@ -54,6 +54,10 @@ class Running(msgspec.Struct, eq=False):
     share_noted: float | None = None
     task: asyncio.Task[None] | None = None
 
+    def __repr__(self) -> str:
+        """Without the payload: handlers log their context."""
+        return f"<attempt {self.attempt} of job {self.job_id}>"
+
     @property
     def lease(self) -> Lease:
         """The right to record how it ends."""

@@ -58,6 +58,8 @@ class Slots:
         self.freed()
 
     def _note_end(self, running: Running) -> None:
+        if not running.started:
+            return
         self.pace.note(running.started, running.ended)
         if running.ended - running.started >= LONG_S:
             self._long.append(running)

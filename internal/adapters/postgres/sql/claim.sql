@@ -145,7 +145,7 @@ charged as (
     select user_id, sum(jobs) as jobs, bool_and(jobs < room) and count(*) < 32 as whole
     from (
       select user_id, flow_id, room, count(*) as jobs from offered group by 1, 2, 3
-    ) by_flow
+    ) offers
     group by user_id
   ) o using (user_id)
   where tenant.user_id = s.user_id
@@ -168,10 +168,10 @@ told as (
   insert into outbox (user_id, ids)
   select user_id, case when count(*) <= 100 then array_agg(job_id) end
   from served
-  where user_id in (
-    -- once a queue, and a value: a join may read every listener, for each job
+  -- Hashed, and a listener looked up once a queue: joined, it may be looked up for each job.
+  where (user_id in (
     select user_id from by_flow
-    where (select true from listener where user_id = by_flow.user_id))
+    where (select true from listener where user_id = by_flow.user_id))) is true
   group by user_id
   returning id
 ),
@@ -181,7 +181,7 @@ details as (
   select id, type, payload, backoff_strategy, backoff_base_ms, backoff_max_ms, backoff_jitter,
          timeout_ms
   from job
-  where user_id = any(array(select user_id from by_flow))
+  where user_id = any(array(select distinct user_id from by_flow))
     and id = any(array(select job_id from served))
     and id >= (select job_id from served order by job_id limit 1)
     and id <= (select job_id from served order by job_id desc limit 1)

@@ -9,7 +9,7 @@ gone as (
   delete from job
   -- not `id in (select job_id from taken)`: for a join the planner may read all jobs
   where id = $2
-    and user_id = $1 -- fits every index that has the id
+    and user_id = $1 -- so that every index on jobs serves it
     and exists (select from taken)
   returning idempotency_key
 ),

@@ -86,10 +86,10 @@ told as (
   insert into outbox (user_id, ids)
   select user_id, case when count(*) <= 100 then array_agg(id) end
   from fresh
-  where user_id in (
-    -- once a queue, and a value: a join may read every listener, for each job
+  -- Hashed, and a listener looked up once a queue: joined, it may be looked up for each job.
+  where (user_id in (
     select user_id from by_flow
-    where (select true from listener where user_id = by_flow.user_id))
+    where (select true from listener where user_id = by_flow.user_id))) is true
   group by user_id
   returning id
 )
