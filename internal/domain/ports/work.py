@@ -104,7 +104,7 @@ class Finishes(Protocol):
     """Ending attempts."""
 
     async def finish(self, ends: Sequence[Finish]) -> set[UUID]:
-        """Record the ends whose tokens still hold, all or none, and move the jobs on: one round trip.
+        """Record the ends whose tokens still hold, all or none, and move their jobs on.
 
         An end with an old token changes nothing; so does the same call again. A job whose owner
         asked for a cancel ends as canceled unless it succeeded. Returns the jobs of which nothing
