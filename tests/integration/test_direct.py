@@ -7,8 +7,9 @@ from typing import Any, Final
 
 import httpx
 import pytest
+from litestar import Litestar, post
 
-from internal.adapters.http.direct import Direct
+from internal.adapters.http.direct import Direct, route_handler
 from tests.support.api import Api, SignedUp
 from tests.support.routes import submit
 
@@ -133,3 +134,13 @@ async def _count(api: Api, series: str) -> float:
     metrics = (await api.client().get("/metrics")).text
     found = re.search(rf"^windlass_http_requests_total{{{series}}} (.*)$", metrics, re.MULTILINE)
     return float(found[1]) if found else 0
+
+
+def test_a_route_whose_guards_would_be_passed_by_is_refused() -> None:
+    def guard(_connection: object, _handler: object) -> None: ...
+
+    @post("/route", guards=[guard])
+    async def route() -> None: ...
+
+    with pytest.raises(ValueError, match="guards"):
+        route_handler(Litestar([route], logging_config=None), "POST", "/route")

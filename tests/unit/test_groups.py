@@ -11,10 +11,10 @@ from internal.adapters.postgres.groups import Groups
 class Writer:
     """Takes a group and waits until a test lets it go on."""
 
-    def __init__(self, *, most: int = 100, at_once: int = 1) -> None:
+    def __init__(self, *, most: int = 100) -> None:
         self.written: list[list[str]] = []
         self.go_on = asyncio.Semaphore(0)
-        self.groups: Groups[str, str] = Groups(self._write, most=most, at_once=at_once)
+        self.groups: Groups[str, str] = Groups(self._write, most=most)
 
     async def _write(self, group: Sequence[str]) -> list[str | Exception]:
         self.written.append(list(group))
@@ -89,17 +89,6 @@ async def test_a_group_is_not_larger_than_it_may_be() -> None:
     await asyncio.gather(*tasks)
 
     assert writer.written == [["a", "b"], ["c", "d"], ["e"]]
-
-
-async def test_as_many_groups_as_may_be_are_written_at_once() -> None:
-    writer = Writer(at_once=2)
-    tasks = await _adding(writer, "a")
-    tasks += await _adding(writer, "b")
-    tasks += await _adding(writer, "c")
-    assert writer.written == [["a"], ["b"]]
-    for _ in range(3):
-        writer.go_on.release()
-    assert await asyncio.gather(*tasks) == ["A", "B", "C"]
 
 
 async def test_a_caller_who_is_canceled_disturbs_nobody() -> None:

@@ -65,10 +65,28 @@ class Direct:
 
 
 def route_handler(api: Litestar, method: str, path: str) -> HTTPRouteHandler:
-    """What Litestar would call; raises LookupError when it has no such route."""
+    """What Litestar would call.
+
+    Raises:
+        LookupError: when it has no such route.
+        ValueError: when it would do more than `Direct` does, such as asking a guard.
+    """
     for route in api.routes:
         if isinstance(route, HTTPRoute) and route.path == path:
             for handler in route.route_handlers:
                 if method in handler.http_methods:
+                    _refuse_what_is_passed_by(handler)
                     return handler
     raise LookupError(f"there is no route {method} {path}")
+
+
+def _refuse_what_is_passed_by(handler: HTTPRouteHandler) -> None:
+    more = (
+        handler.resolve_guards(),
+        handler.resolve_middleware(),
+        handler.resolve_dependencies(),
+        [each for each in handler.ownership_layers if each.after_request],
+        handler.resolve_after_response(),
+    )
+    if any(more):
+        raise ValueError(f"{handler} has guards, middleware, dependencies or hooks: see Direct")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Generic, TypeVar, cast
+from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
 Outcome = TypeVar("Outcome")
@@ -17,38 +17,37 @@ Write = Callable[[Sequence[Item]], Awaitable[Sequence[Outcome | Exception]]]
 class Groups(Generic[Item, Outcome]):
     """Gathers items while earlier ones are being written; one that finds nobody goes at once.
 
-    There is no timer: a group is what came while `at_once` writes were under way, up to half of
-    those who are about. What a write raises is told to its whole group; what it returns in an
-    item's place, to that item alone.
+    There is no timer: a group is what came while the one before was under way, up to half of those
+    who are about. What a write raises is told to its whole group; what it returns in an item's
+    place, to that item alone.
     """
 
-    def __init__(self, write: Write[Item, Outcome], *, most: int, at_once: int) -> None:
+    def __init__(self, write: Write[Item, Outcome], *, most: int) -> None:
         self._write = write
         self._most = most
-        self._at_once = at_once
         # How many the last group had: their callers may be back soon.
-        self._answered = 0
+        self._last_size = 0
         self._waiting: deque[tuple[Item, asyncio.Future[Outcome]]] = deque()
-        self._writers: set[asyncio.Task[None]] = set()
+        self._writing: asyncio.Task[None] | None = None
 
     async def add(self, item: Item) -> Outcome:
         """Return when the item's group is written; a cancel leaves the others alone."""
         written: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         self._waiting.append((item, written))
-        if len(self._writers) < self._at_once:
+        if self._writing is None:
             # A task of its own: no caller's cancel may end what it does for the others.
-            self._writers.add(asyncio.create_task(self._write_all(), name="group commit"))
+            self._writing = asyncio.create_task(self._write_all(), name="group commit")
         return await written
 
     async def _write_all(self) -> None:
         try:
             while group := self._next():
-                self._answered = len(group)
+                self._last_size = len(group)
                 await self._write_one(group)
-            self._answered = 0
         finally:
             # At once and not when the task is seen to be done: whoever comes between would wait.
-            self._writers.remove(cast("asyncio.Task[None]", asyncio.current_task()))
+            self._writing = None
+            self._last_size = 0
 
     async def _write_one(self, group: Group[Item, Outcome]) -> None:
         try:
@@ -70,7 +69,7 @@ class Groups(Generic[Item, Outcome]):
         large one, and they for the database.
         """
         waiting = len(self._waiting)
-        return (waiting + self._answered + 1) // 2 if self._answered else waiting
+        return (waiting + self._last_size + 1) // 2 if self._last_size else waiting
 
     def _next(self) -> Group[Item, Outcome]:
         group: Group[Item, Outcome] = []

@@ -20,7 +20,6 @@ from internal.domain.ports.jobs import Submitted
 from internal.domain.submission import NewJob
 
 MOST_IN_A_GROUP: Final = 200
-GROUPS_AT_ONCE: Final = 1
 
 
 class PostgresSubmissions:
@@ -31,7 +30,7 @@ class PostgresSubmissions:
         self._wakeups = wakeups
         self._aging = aging
         self._flows = Flows()
-        self._groups = Groups(self._keep_group, most=MOST_IN_A_GROUP, at_once=GROUPS_AT_ONCE)
+        self._groups = Groups(self._keep_group, most=MOST_IN_A_GROUP)
 
     async def submit(
         self, actor: Actor, jobs: Sequence[NewJob], batch_id: UUID | None = None
