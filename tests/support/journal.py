@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import time
 from pathlib import Path
 from typing import Any, Final
@@ -17,6 +18,7 @@ import msgspec
 from windlass import JobContext, Retry, handler
 
 PATH: Final = "WINDLASS_CHAOS_JOURNAL"
+_LINE: Final = re.compile(r"(start|end) ([0-9a-f-]{36}) ([0-9]+) ([0-9]+)\n")
 
 
 class Work(msgspec.Struct):
@@ -41,7 +43,7 @@ def _write(what: str, ctx: JobContext) -> None:
     line = f"{what} {ctx.job_id} {ctx.attempt} {time.monotonic_ns()}\n"
     file = os.open(os.environ[PATH], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     try:
-        os.write(file, line.encode())  # one short write, appended whole
+        os.write(file, line.encode())  # one short write: lines of several processes do not mix
     finally:
         os.close(file)
 
@@ -54,10 +56,13 @@ class Journal(msgspec.Struct, frozen=True):
 
 
 def read_journal(path: Path) -> Journal:
-    """What the handlers wrote so far."""
+    """What the handlers wrote so far.
+
+    A kill can cut a write where a page of the file ends; what is left of that line is passed over,
+    as its process did nothing more.
+    """
     journal = Journal({}, {})
-    for line in path.read_text().splitlines():
-        what, job_id, number, at = line.split()
+    for what, job_id, number, at in _LINE.findall(path.read_text()):
         times = journal.starts if what == "start" else journal.ends
         times.setdefault((UUID(job_id), int(number)), []).append(int(at))
     return journal
