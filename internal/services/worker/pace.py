@@ -47,7 +47,7 @@ class Pace:
         self._ended *= fade
         self._busy *= fade
         fit = self._slots * HORIZON_S
-        # Without it a worker took 0.3 s to find out that jobs are short.
+        # Held against a whole horizon, it takes 0.3 s to find out that jobs are short.
         watched = -math.expm1(-max(now - self._since, LEAST_S) / HORIZON_S)
         if self._busy <= fit * watched:
             return int(self._ended / watched)
