@@ -23,8 +23,9 @@ rows of jobs move too often for that. What moves them is in [the life of a job](
 
 GROUPS: Final = {
     "Accounts": ("account", "session", "ticket", "login_failure", "tenant"),
-    "Jobs as they were submitted": ("job", "idempotency", "flow"),
-    "Jobs that wait": ("blocked", "scheduled", "ready"),
+    "Jobs as they were submitted": ("job", "idempotency", "queue", "flow", "expiry"),
+    "Jobs that wait": ("blocked", "scheduled", "gated", "ready"),
+    "Limits": ("lane", "bucket", "gate_note"),
     "Jobs that run or have run": ("lease", "finished", "attempt", "worker"),
     "Numbers": ("counter", "counter_delta", "minute", "minute_wait"),
     "Changes": ("listener", "outbox", "feed"),
@@ -33,7 +34,13 @@ GROUPS: Final = {
 SHORT: Final = {"timestamp with time zone": "timestamptz", "double precision": "float8"}
 POSTGRESQL: Final = postgresql.dialect()  # type: ignore[no-untyped-call]  # as SQLAlchemy has it
 # The user is left out: nearly every table names one.
-REFERENCES: Final = {"flow_id": "flow", "job_id": "job", "worker_id": "worker"}
+REFERENCES: Final = {
+    "flow_id": "flow",
+    "job_id": "job",
+    "lane_id": "lane",
+    "queue_id": "queue",
+    "worker_id": "worker",
+}
 
 
 def page() -> str:

@@ -97,6 +97,9 @@ class Job(msgspec.Struct, frozen=True):
     updated_at: Moment
     started_at: Moment | None
     finished_at: Moment | None
+    concurrency_key: str | None
+    rate_key: str | None
+    expires_at: Moment | None
 
 
 class JobSummary(msgspec.Struct, frozen=True):
@@ -122,6 +125,9 @@ class JobSummary(msgspec.Struct, frozen=True):
     updated_at: Moment
     started_at: Moment | None
     finished_at: Moment | None
+    concurrency_key: str | None
+    rate_key: str | None
+    expires_at: Moment | None
 
 
 class Attempt(msgspec.Struct, frozen=True):

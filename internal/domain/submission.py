@@ -20,6 +20,7 @@ from internal.domain.times import Moment
 
 MAX_BATCH: Final = 10_000
 MAX_DELAY_MS: Final = 30 * 24 * 3600 * 1000
+LONGEST_DELAY_MS: Final = 10 * 365 * 24 * 3600 * 1000
 MAX_TIMEOUT_MS: Final = milliseconds(LONGEST_TIMEOUT)
 EARLIEST_RUN_AT: Final = datetime(1970, 1, 1, tzinfo=UTC)
 LATEST_RUN_AT: Final = datetime(2200, 1, 1, tzinfo=UTC)
@@ -31,6 +32,7 @@ PRINTABLE: Final = r"^[^\x00-\x1f\x7f]+$(?!\n)"
 TypeName = Annotated[str, Meta(min_length=1, max_length=200, pattern=PRINTABLE)]
 QueueName = Annotated[str, Meta(min_length=1, max_length=100, pattern=PRINTABLE)]
 IdempotencyKey = Annotated[str, Meta(min_length=1, max_length=200, pattern=PRINTABLE)]
+LimitKey = Annotated[str, Meta(min_length=1, max_length=200, pattern=PRINTABLE)]
 Tag = Annotated[str, Meta(min_length=1, max_length=50, pattern=PRINTABLE)]
 Payload = Annotated[Raw, Meta(extra_json_schema={"type": "object"})]
 
@@ -63,6 +65,10 @@ class Submission(
     timeout_ms: Annotated[int, Meta(ge=1, le=MAX_TIMEOUT_MS)] | None = None
     idempotency_key: IdempotencyKey | None = None
     tags: Annotated[tuple[Tag, ...], Meta(max_length=20)] | None = None
+    delay_ms: Annotated[int, Meta(ge=0, le=LONGEST_DELAY_MS)] | None = None
+    expires_at: Moment | None = None
+    concurrency_key: LimitKey | None = None
+    rate_key: LimitKey | None = None
 
 
 class JobDefaults(msgspec.Struct, frozen=True):
@@ -77,8 +83,8 @@ class JobDefaults(msgspec.Struct, frozen=True):
 class NewJob(msgspec.Struct, frozen=True):
     """A checked submission, every default filled in.
 
-    `run_at` None means at once; `index` is the place in its batch, for errors. The hash of the
-    request is empty without an idempotency key.
+    `run_at` and `delay_ms` None mean at once; `index` is the place in its batch, for errors. The
+    hash of the request is empty without an idempotency key.
     """
 
     id: UUID
@@ -92,6 +98,10 @@ class NewJob(msgspec.Struct, frozen=True):
     timeout_ms: int
     tags: tuple[str, ...]
     run_at: datetime | None
+    delay_ms: int | None
+    expires_at: datetime | None
+    concurrency_key: str | None
+    rate_key: str | None
     idempotency_key: str | None
     request_hash: bytes
     index: int | None = None
@@ -134,6 +144,10 @@ def accept(
         timeout_ms=request.timeout_ms or own_timeout or defaults.timeout_ms,
         tags=request.tags or (),
         run_at=request.run_at,
+        delay_ms=request.delay_ms,
+        expires_at=request.expires_at,
+        concurrency_key=request.concurrency_key,
+        rate_key=request.rate_key,
         idempotency_key=request.idempotency_key,
         request_hash=b"" if request.idempotency_key is None else _fingerprint(request, index),
         index=index,
@@ -176,10 +190,18 @@ def _payload(request: Submission, limit: int, index: int | None) -> str:
 
 
 def _time_faults(request: Submission, index: int | None) -> list[FieldError]:
-    if request.run_at is not None and not EARLIEST_RUN_AT <= request.run_at < LATEST_RUN_AT:
-        between = f"{EARLIEST_RUN_AT:%Y} and {LATEST_RUN_AT:%Y}"
-        return [FieldError("run_at", f"must be between {between}", index)]
-    return []
+    between = f"must be between {EARLIEST_RUN_AT:%Y} and {LATEST_RUN_AT:%Y}"
+    run_at, expires_at = request.run_at, request.expires_at
+    faults = [
+        FieldError(name, between, index)
+        for name, at in (("run_at", run_at), ("expires_at", expires_at))
+        if at is not None and not EARLIEST_RUN_AT <= at < LATEST_RUN_AT
+    ]
+    if run_at is not None and request.delay_ms is not None:
+        faults.append(FieldError("delay_ms", "stands beside run_at: send one of them", index))
+    if run_at is not None and expires_at is not None and expires_at <= run_at:
+        faults.append(FieldError("expires_at", "must be later than run_at", index))
+    return faults
 
 
 def _input_faults(payload: str, input_type: object, index: int | None) -> list[FieldError]:

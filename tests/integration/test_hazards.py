@@ -126,7 +126,7 @@ async def test_known_flows_may_be_forgotten_at_any_moment(
     async with store.database.hot() as connection:
         transaction = connection.transaction()
         await transaction.start()
-        query = "insert into flow (user_id, queue, route) values ($1, 'new', 'pull:noop')"
+        query = "insert into queue (user_id, name) values ($1, 'new')"
         await connection.execute(query, actor.user_id)
         waiting = asyncio.create_task(store.submissions.submit(actor, both))
         await eventually(lambda: _somebody_waits(store))

@@ -21,8 +21,11 @@ _LOAD: Final = """
 
     insert into tenant (user_id) select id from account;
 
-    insert into flow (user_id, queue, route)
-    select id, queue, 'default' from account, unnest(array['one', 'two']) queue;
+    insert into queue (user_id, name)
+    select id, queue from account, unnest(array['one', 'two']) queue;
+
+    insert into flow (user_id, queue, route, queue_id)
+    select user_id, name, 'default', id from queue;
 
     insert into worker (id, slots, expires_at)
     select 'worker ' || n, 100, now() + interval '1 hour' from generate_series(1, 100) n;

@@ -32,4 +32,7 @@ def a_summary(job_id: UUID | None = None, status: Status = Status.SUCCEEDED) -> 
         updated_at=now,
         started_at=ended,
         finished_at=ended,
+        concurrency_key=None,
+        rate_key=None,
+        expires_at=None,
     )

@@ -51,6 +51,9 @@ class Job(msgspec.Struct, frozen=True):
     updated_at: Moment
     started_at: Moment | None
     finished_at: Moment | None
+    concurrency_key: str | None
+    rate_key: str | None
+    expires_at: Moment | None
 
 
 class SubmittedJob(Job, frozen=True):

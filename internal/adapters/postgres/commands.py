@@ -32,7 +32,7 @@ class PostgresCommands:
             for _ in range(LOOKS):
                 values = (actor.user_id, job_id)
                 if await connection.fetchrow(statement("cancel"), *values) is not None:
-                    self._wakeups.send(Topic.CANCEL, Topic.OUTBOX)
+                    self._wakeups.send(Topic.CANCEL, Topic.OUTBOX, Topic.GATE)
                     return
                 jobs.cancel((await _state(connection, actor, job_id))[0])
         raise UnavailableError("the job keeps moving: try again", retry_after=1)
@@ -42,7 +42,7 @@ class PostgresCommands:
             for _ in range(LOOKS):
                 values = (actor.user_id, job_id, self._aging)
                 if await connection.fetchrow(statement("retry"), *values) is not None:
-                    self._wakeups.send(Topic.READY, Topic.OUTBOX)
+                    self._wakeups.send(Topic.READY, Topic.OUTBOX, Topic.GATE)
                     return
                 jobs.retry(*await _state(connection, actor, job_id))
         raise UnavailableError("the job keeps moving: try again", retry_after=1)

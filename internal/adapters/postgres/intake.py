@@ -16,6 +16,7 @@ from internal.adapters.postgres.flows import Flow
 from internal.adapters.postgres.statements import statement
 from internal.domain.errors import FieldError, IdempotencyConflictError
 from internal.domain.jobs import Status
+from internal.domain.ports.feed import Topic
 from internal.domain.ports.jobs import Submitted
 from internal.domain.submission import NewJob
 
@@ -43,8 +44,8 @@ class Intake:
         self._connection = connection
         self._flows = flows
         self._common = (batch_id, aging)
-        # Whether somebody listens to what was kept.
-        self.told = False
+        # What to wake others for: somebody listens to what was kept, or some of it waits at a gate.
+        self.topics: set[Topic] = set()
 
     async def keep(self, entries: Sequence[Entry]) -> list[Kept]:
         """What became of each: kept now, there already, or a key used for another request."""
@@ -66,7 +67,8 @@ class Intake:
         (row,) = await self._connection.fetch(
             statement("submit"), *self._common, users, flows, *columns
         )
-        self.told |= row["told"]
+        self.topics |= {Topic.OUTBOX} if row["told"] else set()
+        self.topics |= {Topic.GATE} if row["noted"] else set()
         return row["now"], set(row["taken"])
 
     async def _look_up(self, entries: Sequence[Entry]) -> dict[UUID, Kept]:
@@ -100,12 +102,18 @@ def _columns(jobs: Sequence[NewJob]) -> tuple[list[Any], ...]:
         if_any([job.run_at for job in jobs]),
         if_any([job.idempotency_key for job in jobs]),
         if_any([job.request_hash or None for job in jobs]),
+        if_any([job.concurrency_key for job in jobs]),
+        if_any([job.rate_key for job in jobs]),
+        if_any([job.expires_at for job in jobs]),
+        if_any([job.delay_ms for job in jobs]),
     )
 
 
 def _fresh(job: NewJob, now: datetime) -> Submitted:
     """What the statement made of a job, by the time it went by."""
     due = now if job.run_at is None else max(job.run_at, now)
+    if job.delay_ms is not None:
+        due = now + timedelta(milliseconds=job.delay_ms)
     return Submitted(
         id=job.id,
         status=Status.SCHEDULED if due > now else Status.QUEUED,

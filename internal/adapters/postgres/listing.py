@@ -9,6 +9,7 @@ from uuid import UUID
 from sqlalchemy import (
     ColumnElement,
     Select,
+    Table,
     and_,
     any_,
     exists,
@@ -28,12 +29,13 @@ from internal.domain.accounts import Actor
 from internal.domain.jobs import FINISHED, JobSummary, Status
 from internal.domain.listing import JobFilter, JobPage, Page
 
-UNFINISHED_TABLES = {
-    Status.BLOCKED: schema.blocked,
-    Status.SCHEDULED: schema.scheduled,
-    Status.QUEUED: schema.ready,
-    Status.RUNNING: schema.lease,
+TABLES = {
+    Status.BLOCKED: (schema.blocked,),
+    Status.SCHEDULED: (schema.scheduled,),
+    Status.QUEUED: (schema.ready, schema.gated),
+    Status.RUNNING: (schema.lease,),
 }
+FINISHED_TABLES = (schema.finished,)
 
 
 class PostgresListing:
@@ -78,7 +80,11 @@ def page_ids(user_id: UUID, where: JobFilter, page: Page) -> Select[Any]:
         return query.order_by(jobs.c.id.desc()).limit(page.limit + 1)
     if not statuses:  # only unfinished ones were asked for, and when they finished
         return select(schema.job.c.id).where(false())
-    parts = [_ids_with_status(user_id, status, where, page) for status in statuses]
+    parts = [
+        _ids_with_status(user_id, status, place, where, page)
+        for status in statuses
+        for place in TABLES.get(status, FINISHED_TABLES)
+    ]
     merged = union_all(*(select(part.subquery().c.id) for part in parts)).subquery()
     return select(merged.c.id).order_by(merged.c.id.desc()).limit(page.limit + 1)
 
@@ -92,9 +98,8 @@ def _statuses(where: JobFilter) -> tuple[Status, ...] | None:
 
 
 def _ids_with_status(
-    user_id: UUID, status: Status, where: JobFilter, page: Page
+    user_id: UUID, status: Status, place: Table, where: JobFilter, page: Page
 ) -> Select[tuple[UUID]]:
-    place = UNFINISHED_TABLES.get(status, schema.finished)
     jobs = schema.job
     query = select(place.c.job_id.label("id")).where(place.c.user_id == user_id)
     if conditions := _job_conditions(where):
@@ -159,6 +164,9 @@ def _summary(row: Row) -> JobSummary:
         timeout_ms=row["timeout_ms"],
         idempotency_key=row["idempotency_key"],
         tags=tuple(row["tags"]),
+        concurrency_key=row["concurrency_key"],
+        rate_key=row["rate_key"],
+        expires_at=row["expires_at"],
         payload_preview=row["payload_preview"],
         error_preview=row["error_preview"],
         progress=row["progress"],

@@ -12,6 +12,7 @@ from sqlalchemy import (
     Boolean,
     CheckConstraint,
     Column,
+    Computed,
     Double,
     ForeignKey,
     Identity,
@@ -42,6 +43,11 @@ def _user(*, primary_key: bool = False) -> Column[object]:
     return Column("user_id", Uuid, owner, primary_key=primary_key, nullable=False)
 
 
+def _queue(*, primary_key: bool = False) -> Column[object]:
+    queue_id = ForeignKey("queue.id", ondelete="CASCADE")
+    return Column("queue_id", Integer, queue_id, primary_key=primary_key, nullable=False)
+
+
 def _place() -> list[Column[object]]:
     return [
         Column("job_id", Uuid, nullable=False),
@@ -54,7 +60,16 @@ def _place() -> list[Column[object]]:
         Column("version", Integer, nullable=False),
         Column("run_at", Moment, nullable=False),
         Column("since", Moment, nullable=False, server_default=NOW),
+        Column("awaited", Boolean, nullable=False, server_default=text("false")),
     ]
+
+
+def _lane(*, nullable: bool = True) -> Column[object]:
+    return Column("lane_id", Integer, nullable=nullable)
+
+
+def _in_lane(name: str, *columns: str) -> Index:
+    return Index(name, *columns, postgresql_where=text("lane_id is not null"))
 
 
 def _counts(kind: type[Integer]) -> list[Column[object]]:
@@ -134,6 +149,36 @@ tenant = Table(
     CheckConstraint("weight > 0", name="tenant_weight"),
 )
 
+queue = Table(
+    "queue",
+    metadata,
+    Column("id", Integer, Identity(always=True), primary_key=True),
+    _user(),
+    Column("name", Text, nullable=False),
+    Column("paused", Boolean, nullable=False, server_default=text("false")),
+    Column("max_running", Integer),
+    Column("max_running_per_key", Integer, nullable=False, server_default=text("1")),
+    Column("rate_limit", Integer),
+    Column("rate_per_ms", Integer),
+    Column("rate_burst", Integer),
+    Column("key_rate_limit", Integer),
+    Column("key_rate_per_ms", Integer),
+    Column("key_rate_burst", Integer),
+    Column(
+        "limited",
+        Boolean,
+        Computed("max_running is not null or rate_limit is not null", persisted=True),
+        nullable=False,
+    ),
+    Column("opens_at", Moment),
+    UniqueConstraint("user_id", "name", name="queue_name"),
+    CheckConstraint("max_running > 0", name="queue_max_running"),
+    CheckConstraint("max_running_per_key > 0", name="queue_max_running_per_key"),
+    CheckConstraint("rate_limit > 0", name="queue_rate_limit"),
+    CheckConstraint("key_rate_limit > 0", name="queue_key_rate_limit"),
+    Index("queue_to_open", "opens_at", postgresql_where=text("opens_at is not null")),
+)
+
 flow = Table(
     "flow",
     metadata,
@@ -141,6 +186,10 @@ flow = Table(
     _user(),
     Column("queue", Text, nullable=False),
     Column("route", Text, nullable=False),
+    _queue(),
+    Column("paused", Boolean, nullable=False, server_default=text("false")),
+    Column("limited", Boolean, nullable=False, server_default=text("false")),
+    Column("regating", Boolean, nullable=False, server_default=text("false")),
     Column("awake", Boolean, nullable=False, server_default=text("false")),
     Column("low", Moment, nullable=False, server_default=text("'-infinity'")),
     Column("turn", Double, nullable=False, server_default=text("0")),
@@ -148,6 +197,50 @@ flow = Table(
     UniqueConstraint("user_id", "queue", "route", name="flow_name"),
     Index("flow_in_line", "user_id", "turn", postgresql_where=text("awake")),
     Index("flow_awake", "route", postgresql_where=text("awake")),
+    Index("flow_by_queue", "queue_id"),
+    Index("flow_regating", "queue_id", postgresql_where=text("regating")),
+)
+
+lane = Table(
+    "lane",
+    metadata,
+    Column("id", Integer, Identity(always=True), primary_key=True),
+    _queue(),
+    Column("flow_id", Integer, ForeignKey("flow.id", ondelete="CASCADE"), nullable=False),
+    Column("concurrency_key", Text, nullable=False, server_default=""),
+    Column("rate_key", Text, nullable=False, server_default=""),
+    Column("head", Moment),
+    Column("open", Boolean, nullable=False, server_default=text("true")),
+    Column("opens_at", Moment),
+    Column("used_at", Moment, nullable=False, server_default=NOW),
+    UniqueConstraint("flow_id", "concurrency_key", "rate_key", name="lane_name"),
+    Index("lane_in_line", "queue_id", "head", postgresql_where=text("open and head is not null")),
+    Index("lane_to_open", "opens_at", postgresql_where=text("opens_at is not null")),
+    Index(
+        "lane_by_concurrency",
+        "queue_id",
+        "concurrency_key",
+        postgresql_where=text("concurrency_key <> ''"),
+    ),
+    Index("lane_by_rate", "queue_id", "rate_key", postgresql_where=text("rate_key <> ''")),
+    Index("lane_by_use", "used_at"),
+)
+
+bucket = Table(
+    "bucket",
+    metadata,
+    _queue(primary_key=True),
+    Column("key", Text, primary_key=True),
+    Column("tokens", Double, nullable=False),
+    Column("at", Moment, nullable=False),
+)
+
+gate_note = Table(
+    "gate_note",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("queue_id", Integer),
+    Column("lane_id", Integer),
 )
 
 job = Table(
@@ -169,6 +262,9 @@ job = Table(
     Column("idempotency_key", Text),
     Column("tags", ARRAY(Text), nullable=False),
     Column("batch_id", Uuid),
+    Column("concurrency_key", Text),
+    Column("rate_key", Text),
+    Column("expires_at", Moment),
     Column("created_at", Moment, nullable=False, server_default=NOW),
     Index("job_by_user", "user_id", desc("id")),
     CheckConstraint("priority between 0 and 2", name="job_priority"),
@@ -184,29 +280,60 @@ idempotency = Table(
     Column("job_id", Uuid, nullable=False),
 )
 
-blocked = Table("blocked", metadata, *_place(), _by_user_and_job())
+expiry = Table(
+    "expiry",
+    metadata,
+    Column("job_id", Uuid, primary_key=True),
+    Column("user_id", Uuid, nullable=False),
+    Column("at", Moment, nullable=False),
+    Index("expiry_by_time", "at"),
+)
+
+blocked = Table(
+    "blocked",
+    metadata,
+    *_place(),
+    _lane(),
+    _by_user_and_job(),
+    _in_lane("blocked_in_lane", "lane_id"),
+)
 
 scheduled = Table(
     "scheduled",
     metadata,
     *_place(),
+    _lane(),
     _by_user_and_job(),
     Index("scheduled_by_time", "run_at"),
+    _in_lane("scheduled_in_lane", "lane_id"),
+)
+
+gated = Table(
+    "gated",
+    metadata,
+    *_place(),
+    _lane(nullable=False),
+    Column("rank", Moment, nullable=False),
+    _by_user_and_job(),
+    Index("gated_by_rank", "lane_id", "rank", "job_id"),
 )
 
 ready = Table(
     "ready",
     metadata,
     *_place(),
+    _lane(),
     Column("rank", Moment, nullable=False),
     _by_user_and_job(),
     Index("ready_by_rank", "flow_id", "rank", "job_id"),
+    _in_lane("ready_in_lane", "flow_id", "lane_id"),
 )
 
 lease = Table(
     "lease",
     metadata,
     *_place(),
+    _lane(),
     Column("token", BigInteger, nullable=False),
     Column("worker_id", Text, nullable=False),
     Column("cancel_requested_at", Moment),
@@ -215,6 +342,7 @@ lease = Table(
     PrimaryKeyConstraint("job_id"),
     CheckConstraint("attempts < max_attempts", name="lease_attempts"),
     Index("lease_to_stop", "worker_id", postgresql_where=text("cancel_requested_at is not null")),
+    _in_lane("lease_in_lane", "flow_id", "lane_id"),
 )
 
 finished = Table(
@@ -223,6 +351,7 @@ finished = Table(
     *_place(),
     Column("status", SmallInteger, nullable=False),
     Column("cancel_requested_at", Moment),
+    Column("reason", Text),
     PrimaryKeyConstraint("user_id", "status", "job_id"),
     CheckConstraint("status between 4 and 6", name="finished_status"),
     CheckConstraint("attempts <= max_attempts", name="finished_attempts"),

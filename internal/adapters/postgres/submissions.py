@@ -48,7 +48,7 @@ class PostgresSubmissions:
             intake = Intake(connection, flows, aging=self._aging, batch_id=batch_id)
             async with connection.transaction() if keyed else nullcontext():
                 kept = [_unless_refused(each) for each in await intake.keep(entries)]
-        self._wake(kept, told=intake.told)
+        self._wake(kept, intake.topics)
         return kept
 
     async def _keep_group(self, entries: Sequence[Entry]) -> Sequence[Kept | Exception]:
@@ -73,19 +73,17 @@ class PostgresSubmissions:
             flows = await self._flows.numbers(connection, {entry.flow for entry in entries})
             intake = Intake(connection, flows, aging=self._aging)
             kept = await intake.keep(entries)
-        self._wake((each for each in kept if isinstance(each, Submitted)), told=intake.told)
+        self._wake((each for each in kept if isinstance(each, Submitted)), intake.topics)
         return kept
 
-    def _wake(self, kept: Iterable[Submitted], *, told: bool) -> None:
+    def _wake(self, kept: Iterable[Submitted], more: set[Topic]) -> None:
         topics = {
             Topic.READY if each.status is Status.QUEUED else Topic.SCHEDULED
             for each in kept
             if not each.deduplicated
         }
-        if told:
-            topics.add(Topic.OUTBOX)
-        if topics:
-            self._wakeups.send(*topics)
+        if topics or more:
+            self._wakeups.send(*topics, *more)
 
 
 def _unless_refused(kept: Kept) -> Submitted:

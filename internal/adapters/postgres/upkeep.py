@@ -74,6 +74,8 @@ class PostgresUpkeep:
             self._wakeups.send(Topic.READY)
         if row["told"]:
             self._wakeups.send(Topic.OUTBOX)
+        if row["noted"]:
+            self._wakeups.send(Topic.GATE)
         pause = None if row["next"] is None else timedelta(seconds=float(row["next"]))
         return row["staged"], pause
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, Final
 from uuid import UUID
@@ -18,6 +18,12 @@ from internal.domain.ports.work import Beat, ClaimedJob, Finish, Lease
 
 CLAIM_TIMEOUT_S: Final = 5.0
 MS: Final = timedelta(milliseconds=1)
+WAKES: Final = {
+    "queued": Topic.READY,
+    "scheduled": Topic.SCHEDULED,
+    "told": Topic.OUTBOX,
+    "freed": Topic.GATE,
+}
 
 
 class PostgresWork:
@@ -54,7 +60,7 @@ class PostgresWork:
             now = time.monotonic()
             if all(_is_plain_success(end) for end in ends):
                 (answer,) = await connection.fetch(statement("succeed"), *_successes(ends, now))
-                topics = [Topic.OUTBOX] if answer["told"] else []
+                topics = topics_of(answer, ("told", "freed"))
             else:
                 rows = [finished(end, now) for end in ends]
                 answer = await record(connection, self._aging, rows)
@@ -174,7 +180,8 @@ def finished(end: Finish, now: float) -> tuple[Any, ...]:
     )
 
 
-def topics_of(answer: Row) -> list[Topic]:
-    """Whom to wake for jobs that wait again, and the relay for what was told."""
-    wakes = {"queued": Topic.READY, "scheduled": Topic.SCHEDULED, "told": Topic.OUTBOX}
-    return [topic for name, topic in wakes.items() if answer[name]]
+def topics_of(
+    answer: Row, names: Iterable[str] = ("queued", "scheduled", "told", "freed")
+) -> list[Topic]:
+    """Whom to wake: for jobs that wait again, for what was told, for places that came free."""
+    return [WAKES[name] for name in names if answer[name]]

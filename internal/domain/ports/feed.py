@@ -18,6 +18,7 @@ class Topic(StrEnum):
     READY = "ready"
     SCHEDULED = "scheduled"
     CANCEL = "cancel"
+    GATE = "gate"
     OUTBOX = "outbox"
     FEED = "feed"
 

@@ -448,6 +448,9 @@ export interface components {
             updated_at: string;
             started_at: string | null;
             finished_at: string | null;
+            concurrency_key: string | null;
+            rate_key: string | null;
+            expires_at: string | null;
         };
         /**
          * Priority
@@ -499,6 +502,9 @@ export interface components {
             updated_at: string;
             started_at: string | null;
             finished_at: string | null;
+            concurrency_key: string | null;
+            rate_key: string | null;
+            expires_at: string | null;
             deduplicated: boolean;
         };
         /**
@@ -541,6 +547,14 @@ export interface components {
             idempotency_key?: string | null;
             /** @default null */
             tags?: string[] | null;
+            /** @default null */
+            delay_ms?: number | null;
+            /** @default null */
+            expires_at?: string | null;
+            /** @default null */
+            concurrency_key?: string | null;
+            /** @default null */
+            rate_key?: string | null;
         };
         /**
          * BackoffRequest
@@ -627,6 +641,9 @@ export interface components {
             updated_at: string;
             started_at: string | null;
             finished_at: string | null;
+            concurrency_key: string | null;
+            rate_key: string | null;
+            expires_at: string | null;
         };
         /**
          * AttemptsAnswer

@@ -6,23 +6,37 @@ with from_blocked as (
 from_scheduled as (
   delete from scheduled where user_id = $1 and job_id = $2 returning *
 ),
+from_gated as (
+  delete from gated where user_id = $1 and job_id = $2 returning *
+),
 from_ready as (
   delete from ready where user_id = $1 and job_id = $2 returning *
 ),
 taken as (
-  select *, 1 as blocked, 0 as scheduled, 0 as queued from from_blocked
-  union all
-  select *, 0, 1, 0 from from_scheduled
+  select job_id, user_id, flow_id, priority, attempts, number, max_attempts, version, run_at,
+         awaited, 1 as blocked, 0 as scheduled, 0 as queued
+  from from_blocked
   union all
   select job_id, user_id, flow_id, priority, attempts, number, max_attempts, version, run_at,
-         since, 0, 0, 1
+         awaited, 0, 1, 0
+  from from_scheduled
+  union all
+  select job_id, user_id, flow_id, priority, attempts, number, max_attempts, version, run_at,
+         awaited, 0, 0, 1
+  from from_gated
+  union all
+  select job_id, user_id, flow_id, priority, attempts, number, max_attempts, version, run_at,
+         awaited, 0, 0, 1
   from from_ready
+),
+freed as (
+  insert into gate_note (lane_id) select lane_id from from_ready where lane_id is not null
 ),
 done as (
   insert into finished (job_id, user_id, flow_id, priority, attempts, number, max_attempts,
-                        version, run_at, status)
+                        version, run_at, awaited, status)
   select job_id, user_id, flow_id, priority, attempts, number, max_attempts,
-         version + 1, run_at, 6
+         version + 1, run_at, awaited, 6
   from taken
 ),
 asked as (

@@ -123,9 +123,9 @@ served as materialized (
 ),
 leased as (
   insert into lease (job_id, user_id, flow_id, priority, attempts, number, max_attempts,
-                     version, run_at, token, worker_id, charge)
+                     version, run_at, lane_id, awaited, token, worker_id, charge)
   select job_id, user_id, flow_id, priority, attempts, number + 1, max_attempts,
-         version + 1, run_at,
+         version + 1, run_at, lane_id, awaited,
          version + 1, -- the fencing token: versions of a job only grow
          $1, cost
   from served

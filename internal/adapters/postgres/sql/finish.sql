@@ -19,6 +19,7 @@ gone as (
 ended as materialized (
   select g.job_id, g.user_id, g.flow_id, g.priority, g.max_attempts, g.cancel_requested_at,
          g.worker_id, g.charge, g.version + 1 as version, g.run_at as was_due,
+         g.lane_id, g.awaited,
          i.attempts, i.outcome, i.error, i.result, coalesce(i.progress, g.progress) as progress,
          g.number - (i.outcome is null)::int as number,
          -- the cancel may have been asked for after the worker decided
@@ -45,26 +46,33 @@ recorded as (
 ),
 done as (
   insert into finished (job_id, user_id, flow_id, priority, attempts, number, max_attempts,
-                        version, run_at, status, cancel_requested_at)
+                        version, run_at, awaited, status, cancel_requested_at)
   select job_id, user_id, flow_id, priority, attempts, number, max_attempts,
-         version, was_due, status, cancel_requested_at
+         version, was_due, awaited, status, cancel_requested_at
   from ended
   where status >= 4
 ),
 waiting as (
   insert into scheduled (job_id, user_id, flow_id, priority, attempts, number, max_attempts,
-                         version, run_at)
-  select job_id, user_id, flow_id, priority, attempts, number, max_attempts, version, run_at
+                         version, run_at, lane_id, awaited)
+  select job_id, user_id, flow_id, priority, attempts, number, max_attempts, version, run_at,
+         lane_id, awaited
   from ended
   where status = 1
 ),
 queued as (
   insert into ready (job_id, user_id, flow_id, priority, attempts, number, max_attempts,
-                     version, run_at, rank)
+                     version, run_at, lane_id, awaited, rank)
+  -- Its place behind the gate is its own still: it has held it all the time.
   select job_id, user_id, flow_id, priority, attempts, number, max_attempts,
-         version, run_at, run_at + priority * $1::interval
+         version, run_at, lane_id, awaited, run_at + priority * $1::interval
   from ended
   where status = 2
+),
+freed as (
+  insert into gate_note (lane_id)
+  select distinct lane_id from ended where lane_id is not null and status <> 2
+  returning id
 ),
 counted as (
   insert into counter_delta (flow_id, user_id, running, scheduled, queued, succeeded, failed,
@@ -92,6 +100,7 @@ told as (
   returning id
 )
 select exists (select from told) as told,
+       exists (select from freed) as freed,
        exists (select from ended where status = 1) as scheduled,
        exists (select from ended where status = 2) as queued,
        array(select job_id from input

@@ -1,9 +1,10 @@
 -- One job with its place and its latest recorded attempt. $1 user, $2 job.
 select j.id, j.type, j.queue, j.priority, s.status, s.attempts, s.max_attempts, s.run_at,
        j.backoff_strategy, j.backoff_base_ms, j.backoff_max_ms, j.backoff_jitter, j.timeout_ms,
-       j.idempotency_key, j.tags, j.payload, j.created_at,
+       j.idempotency_key, j.tags, j.concurrency_key, j.rate_key,
+       j.expires_at, j.payload, j.created_at,
        case when s.status = 4 then a.result end as result,
-       a.error as last_error,
+       coalesce(s.reason, a.error) as last_error,
        case when s.status = 3 then s.progress when s.status >= 4 then a.progress end as progress,
        s.cancel_requested_at, s.version,
        s.since as updated_at,

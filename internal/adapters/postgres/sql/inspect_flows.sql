@@ -1,7 +1,8 @@
 -- Which of a slice of the flows hide queued jobs from claims. $1 how many flows, $2 flow that the
 -- slice before ended with.
 with slice as materialized (
-  select f.id, f.user_id, f.queue, f.route, f.awake, f.low, t.awake as is_user_awake
+  select f.id, f.user_id, f.queue, f.route, f.awake, f.low, f.paused or f.regating as is_closed,
+         t.awake as is_user_awake
   from flow f
   left join tenant t on t.user_id = f.user_id
   where f.id > $2
@@ -24,14 +25,17 @@ served as (
 ),
 breach as (
   select 6 as number, format('queue %s (%s) sleeps, and has queued jobs', queue, id) as what
-  from waiting where not awake
+  from waiting where not awake and not is_closed
   union all
   select 6, format('queue %s (%s) begins at %s, and has a job queued for %s', queue, id, low, rank)
   from waiting where awake and low > rank
   union all
   select 6, format('user %s sleeps, and has jobs in queue %s (%s) that a worker serves',
                    user_id, queue, id)
-  from waiting where not coalesce(is_user_awake, false) and route in (select route from served)
+  from waiting
+  where not coalesce(is_user_awake, false)
+    and not is_closed
+    and route in (select route from served)
 )
 select s.id,
        array(select number from breach order by what, number) as numbers,

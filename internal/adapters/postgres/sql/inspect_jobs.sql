@@ -18,6 +18,8 @@ looked as materialized (
     union all
     select true from scheduled where user_id = s.user_id and job_id = s.id
     union all
+    select true from gated where user_id = s.user_id and job_id = s.id
+    union all
     select true from ready where user_id = s.user_id and job_id = s.id
     union all
     select true from lease where user_id = s.user_id and job_id = s.id

@@ -11,6 +11,11 @@ with place as (
    from scheduled
    where not $4 and (user_id, job_id) > ($2, $3) order by user_id, job_id limit $1)
   union all
+  (select 'gated', user_id, job_id, flow_id, attempts, number, max_attempts, version,
+          since, null, null
+   from gated
+   where not $4 and (user_id, job_id) > ($2, $3) order by user_id, job_id limit $1)
+  union all
   (select 'ready', user_id, job_id, flow_id, attempts, number, max_attempts, version,
           since, null, null
    from ready

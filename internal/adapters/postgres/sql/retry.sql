@@ -7,12 +7,37 @@ with taken as (
     and status in (5, 6)
   returning *
 ),
+lined as materialized (
+  select t.*,
+         case when f.limited or j.concurrency_key is not null or j.rate_key is not null
+              then lane_of(f.id, coalesce(j.concurrency_key, ''), coalesce(j.rate_key, ''))
+         end as lane_id
+  from taken t
+  cross join lateral (select id, limited from flow where id = t.flow_id limit 1) f
+  cross join lateral (
+    select concurrency_key, rate_key from job where id = t.job_id and user_id = $1 limit 1
+  ) j
+),
 queued as (
   insert into ready (job_id, user_id, flow_id, priority, attempts, number, max_attempts,
-                     version, run_at, rank)
+                     version, run_at, awaited, rank)
   select job_id, user_id, flow_id, priority, attempts, number,
-         greatest(max_attempts, attempts + 1), version + 1, now(), now() + priority * $3::interval
-  from taken
+         greatest(max_attempts, attempts + 1), version + 1, now(), awaited,
+         now() + priority * $3::interval
+  from lined
+  where lane_id is null
+),
+held as (
+  insert into gated (job_id, user_id, flow_id, priority, attempts, number, max_attempts,
+                     version, run_at, lane_id, awaited, rank)
+  select job_id, user_id, flow_id, priority, attempts, number,
+         greatest(max_attempts, attempts + 1), version + 1, now(), lane_id, awaited,
+         now() + priority * $3::interval
+  from lined
+  where lane_id is not null
+),
+noted as (
+  insert into gate_note (lane_id) select lane_id from lined where lane_id is not null
 ),
 counted as (
   insert into counter_delta (flow_id, user_id, queued, failed, canceled)

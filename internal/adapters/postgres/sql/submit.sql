@@ -17,15 +17,18 @@ with input as materialized (
          coalesce(max_ms, ($14::bigint[])[1]) as max_ms,
          coalesce(jitter, ($15::float8[])[1]) as jitter,
          coalesce(timeout_ms, ($16::int[])[1]) as timeout_ms,
-         tags, run_at, key, request_hash
+         tags,
+         coalesce(run_at, now() + delay_ms * interval '1 ms') as run_at,
+         key, request_hash, concurrency_key, rate_key, expires_at
   from unnest($3::uuid[], $4::int[], $5::uuid[], $6::text[], $7::text[], $8::text[],
               $9::smallint[], $10::text[], $11::smallint[], $12::text[], $13::bigint[],
               $14::bigint[], $15::float8[], $16::int[], $17::text[], $18::timestamptz[],
-              $19::text[], $20::bytea[])
+              $19::text[], $20::bytea[], $21::text[], $22::text[], $23::timestamptz[],
+              $24::bigint[])
     as i(user_id, flow_id, id, type, queue, route,
          priority, payload, max_attempts, strategy, base_ms,
          max_ms, jitter, timeout_ms, tags, run_at,
-         key, request_hash)
+         key, request_hash, concurrency_key, rate_key, expires_at, delay_ms)
 ),
 keyed as (
   insert into idempotency (user_id, key, request_hash, job_id)
@@ -38,38 +41,87 @@ keyed as (
   on conflict do nothing
   returning job_id
 ),
+limited as materialized (
+  select id
+  from flow
+  where id = any(array(select distinct flow_id from input))
+    and limited
+),
 fresh as materialized (
   select *,
          greatest(coalesce(run_at, now()), now()) as due,
-         coalesce(run_at > now(), false) as later
+         coalesce(run_at > now(), false) as later,
+         concurrency_key is not null or rate_key is not null
+           or flow_id = any(array(select id from limited)) as is_gated
   from input
   where key is null or id in (select job_id from keyed)
+),
+lanes as materialized (
+  -- in one order: those who make the same lanes wait for each other
+  select *, lane_of(flow_id, concurrency_key, rate_key) as lane_id
+  from (
+    select distinct flow_id, coalesce(concurrency_key, '') as concurrency_key,
+           coalesce(rate_key, '') as rate_key
+    from fresh
+    where is_gated
+    order by 1, 2, 3
+  ) wanted
+),
+lined as materialized (
+  -- A full join is hashed, as in claim.sql.
+  select f.id, f.user_id, f.flow_id, f.priority, f.max_attempts, f.due, f.later, l.lane_id
+  from (select * from fresh where is_gated) f
+  full join lanes l
+    on l.flow_id = f.flow_id
+    and l.concurrency_key = coalesce(f.concurrency_key, '')
+    and l.rate_key = coalesce(f.rate_key, '')
+  where coalesce(f.max_attempts, 0) > 0
 ),
 kept as (
   insert into job (id, user_id, type, queue, route, priority, payload, max_attempts,
                    backoff_strategy, backoff_base_ms, backoff_max_ms, backoff_jitter, timeout_ms,
-                   idempotency_key, tags, batch_id)
+                   idempotency_key, tags, batch_id, concurrency_key, rate_key, expires_at)
   select id, user_id, type, queue, route, priority, payload::json, max_attempts,
          strategy, base_ms, max_ms, jitter, timeout_ms,
          key,
          case when tags is null then '{}'
               else array(select json_array_elements_text(tags::json)) end,
-         $1
+         $1, concurrency_key, rate_key, expires_at
   from fresh
+),
+expiring as (
+  insert into expiry (job_id, user_id, at)
+  select id, user_id, expires_at from fresh where expires_at is not null
 ),
 waiting as (
   insert into scheduled (job_id, user_id, flow_id, priority, attempts, number, max_attempts,
-                         version, run_at)
-  select id, user_id, flow_id, priority, 0, 0, max_attempts, 1, due
+                         version, run_at, lane_id)
+  select id, user_id, flow_id, priority, 0, 0, max_attempts, 1, due, null
   from fresh
+  where later and not is_gated
+  union all
+  select id, user_id, flow_id, priority, 0, 0, max_attempts, 1, due, lane_id
+  from lined
   where later
+),
+held as (
+  insert into gated (job_id, user_id, flow_id, priority, attempts, number, max_attempts,
+                     version, run_at, lane_id, rank)
+  select id, user_id, flow_id, priority, 0, 0, max_attempts, 1, due, lane_id,
+         due + priority * $2::interval
+  from lined
+  where not later
+),
+noted as (
+  insert into gate_note (lane_id) select distinct lane_id from lined where not later
+  returning id
 ),
 queued as (
   insert into ready (job_id, user_id, flow_id, priority, attempts, number, max_attempts,
                      version, run_at, rank)
   select id, user_id, flow_id, priority, 0, 0, max_attempts, 1, due, due + priority * $2::interval
   from fresh
-  where not later
+  where not later and not is_gated
 ),
 by_flow as materialized (
   select flow_id, user_id,
@@ -95,5 +147,6 @@ told as (
 )
 select now() as now,
        exists (select from told) as told,
+       exists (select from noted) as noted,
        array(select id from input
              where key is not null and id not in (select job_id from keyed)) as taken

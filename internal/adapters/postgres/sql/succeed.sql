@@ -17,6 +17,7 @@ gone as (
 ended as materialized (
   select g.job_id, g.user_id, g.flow_id, g.priority, g.attempts, g.number, g.max_attempts,
          g.version + 1 as version, g.run_at, g.cancel_requested_at, g.worker_id, g.charge,
+         g.lane_id, g.awaited,
          i.result, coalesce(i.progress, g.progress) as progress,
          i.ran_ms,
          now() - (i.ended_ms + i.ran_ms) * interval '1 ms' as started_at,
@@ -33,10 +34,15 @@ recorded as (
 ),
 done as (
   insert into finished (job_id, user_id, flow_id, priority, attempts, number, max_attempts,
-                        version, run_at, status, cancel_requested_at)
+                        version, run_at, awaited, status, cancel_requested_at)
   select job_id, user_id, flow_id, priority, attempts, number, max_attempts,
-         version, run_at, 4, cancel_requested_at
+         version, run_at, awaited, 4, cancel_requested_at
   from ended
+),
+freed as (
+  insert into gate_note (lane_id)
+  select distinct lane_id from ended where lane_id is not null
+  returning id
 ),
 by_flow as materialized (
   select flow_id, user_id, count(*) as jobs,
@@ -65,5 +71,6 @@ told as (
   returning id
 )
 select exists (select from told) as told,
+       exists (select from freed) as freed,
        array(select job_id from input
              where job_id not in (select job_id from ended)) as late
