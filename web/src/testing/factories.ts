@@ -24,6 +24,9 @@ export function aSummary(fields: Partial<JobSummary> = {}): JobSummary {
     updated_at: AT,
     started_at: null,
     finished_at: null,
+    concurrency_key: null,
+    rate_key: null,
+    expires_at: null,
     ...fields,
   };
 }
