@@ -27,7 +27,7 @@ GROUPS: Final = {
     "Jobs that wait": ("blocked", "scheduled", "gated", "ready"),
     "Limits": ("lane", "bucket", "gate_note"),
     "Jobs that run or have run": ("lease", "finished", "attempt", "worker"),
-    "Numbers": ("counter", "counter_delta", "minute", "minute_wait"),
+    "Numbers": ("counter", "counter_delta", "minute", "minute_wait", "flow_minute"),
     "Changes": ("listener", "outbox", "feed"),
 }
 

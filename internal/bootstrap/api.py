@@ -36,6 +36,7 @@ from internal.bootstrap.wiring import (
     invariants_of,
     jobs_of,
     live_of,
+    queues_of,
     relay_of,
 )
 from internal.domain.errors import UnavailableError
@@ -99,6 +100,7 @@ def _app(
         version=version("windlass"),
         accounts=accounts,
         jobs=jobs_of(store, handlers),
+        queues=queues_of(store),
         invariants=invariants_of(store),
         tokens=tokens,
         refresh_ttl=settings.refresh_token_ttl,

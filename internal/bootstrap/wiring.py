@@ -16,6 +16,7 @@ from internal.adapters.postgres.database import Database
 from internal.adapters.postgres.feed import PostgresFeed
 from internal.adapters.postgres.invariants import PostgresInspection
 from internal.adapters.postgres.listing import PostgresListing
+from internal.adapters.postgres.queues import PostgresQueues
 from internal.adapters.postgres.reads import PostgresReads
 from internal.adapters.postgres.sessions import PostgresSessions
 from internal.adapters.postgres.statistics import PostgresStatistics
@@ -38,6 +39,7 @@ from internal.services.duty import Duty
 from internal.services.invariants import Invariants
 from internal.services.jobs import Jobs
 from internal.services.live import Live
+from internal.services.queues import Queues
 from internal.services.worker.worker import Worker, WorkerSettings
 
 
@@ -116,6 +118,11 @@ def jobs_of(store: Store, handlers: Handlers) -> Jobs:
     )
 
 
+def queues_of(store: Store) -> Queues:
+    """The use cases around queues."""
+    return Queues(PostgresQueues(store.database, store.wakeups))
+
+
 def invariants_of(store: Store) -> Invariants:
     """The report of what always holds."""
     database = store.database
@@ -165,6 +172,8 @@ def _upkeep(store: Store) -> Sequence[Duty]:
     statements = store.upkeep()
     return (
         upkeep.stager(statements),
+        upkeep.gatekeeper(statements),
+        upkeep.expirer(statements),
         upkeep.lifeline(statements),
         upkeep.folder(statements),
         upkeep.tender(statements),

@@ -6,6 +6,8 @@ import re
 from datetime import timedelta
 from typing import Final
 
+DAY_MS: Final = 24 * 3600 * 1000
+
 _UNITS: Final = {
     "ms": "milliseconds",
     "s": "seconds",

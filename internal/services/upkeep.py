@@ -10,6 +10,8 @@ from internal.domain.ports.work import Upkeep
 from internal.services.duty import Duty
 
 STAGED_AT_ONCE: Final = 1000
+ADMITTED_AT_ONCE: Final = 2000
+EXPIRED_AT_ONCE: Final = 500
 RESCUED_AT_ONCE: Final = 500
 FOLDED_AT_ONCE: Final = 5000
 RELAYED_AT_ONCE: Final = 500
@@ -29,6 +31,27 @@ def stager(upkeep: Upkeep) -> Duty:
 
     topics = (Topic.SCHEDULED,)
     return Duty("stager", run_once, pause=timedelta(seconds=1), topics=topics)
+
+
+def gatekeeper(upkeep: Upkeep) -> Duty:
+    """Lets jobs through that wait at the limits of their queues."""
+
+    async def run_once() -> timedelta | None:
+        looked, until_next = await upkeep.admit(ADMITTED_AT_ONCE)
+        return AT_ONCE if looked else until_next
+
+    topics = (Topic.GATE,)
+    return Duty("gatekeeper", run_once, pause=timedelta(seconds=1), topics=topics)
+
+
+def expirer(upkeep: Upkeep) -> Duty:
+    """Cancels jobs that are not worth running any more."""
+
+    async def run_once() -> timedelta | None:
+        looked, until_next = await upkeep.expire(EXPIRED_AT_ONCE)
+        return AT_ONCE if looked == EXPIRED_AT_ONCE else until_next
+
+    return Duty("expirer", run_once, pause=timedelta(seconds=1))
 
 
 def lifeline(upkeep: Upkeep) -> Duty:

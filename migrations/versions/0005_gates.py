@@ -147,19 +147,19 @@ create index expiry_by_time on expiry (at);
 # The number of a lane, made on first use. One that was used in the last ten minutes is not pruned
 # before this transaction ends, so most callers only look.
 LANE_OF = """
-create function lane_of(flow int, concurrency text, rate text) returns int language plpgsql as $$
+create function lane_of(whose int, concurrency text, rate text) returns int language plpgsql as $$
 declare
   found_id int;
 begin
   select id into found_id
   from lane
-  where flow_id = flow
+  where flow_id = whose
     and concurrency_key = concurrency
     and rate_key = rate
     and used_at > now() - interval '10 minutes';
   if found_id is null then
     insert into lane (queue_id, flow_id, concurrency_key, rate_key)
-    select queue_id, id, concurrency, rate from flow where id = flow
+    select queue_id, id, concurrency, rate from flow where id = whose
     on conflict on constraint lane_name do update set used_at = now()
     returning id into found_id;
   end if;

@@ -39,6 +39,7 @@ from internal.services.audience import Audience
 from internal.services.invariants import Invariants
 from internal.services.jobs import Jobs
 from internal.services.live import EVENTS_PER_S, Live
+from internal.services.queues import Queues
 from internal.services.upkeep import relay
 from tests.support.store import DEFAULTS, Store, open_store
 
@@ -151,6 +152,7 @@ def _parts(store: Store, hasher: BcryptHasher, settings: Settings) -> Parts:
         version="0.0.0",
         accounts=accounts,
         jobs=jobs,
+        queues=Queues(store.queues),
         invariants=Invariants(PostgresInspection(store.database), accounts.users, accounts.now),
         tokens=tokens,
         refresh_ttl=settings.refresh_ttl,

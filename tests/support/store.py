@@ -15,6 +15,7 @@ from internal.adapters.postgres.commands import PostgresCommands
 from internal.adapters.postgres.database import Database, open_database
 from internal.adapters.postgres.feed import PostgresFeed
 from internal.adapters.postgres.listing import PostgresListing
+from internal.adapters.postgres.queues import PostgresQueues
 from internal.adapters.postgres.reads import PostgresReads
 from internal.adapters.postgres.statistics import PostgresStatistics
 from internal.adapters.postgres.submissions import PostgresSubmissions
@@ -52,6 +53,7 @@ class Store:
         self.listing = PostgresListing(database)
         self.statistics = PostgresStatistics(database)
         self.commands = PostgresCommands(database, self.wakeups, AGING)
+        self.queues = PostgresQueues(database, self.wakeups)
         self.work = PostgresWork(database, self.wakeups, AGING)
         self.feed = PostgresFeed(database, self.wakeups)
         self.upkeep = PostgresUpkeep(

@@ -12,11 +12,12 @@ from internal.domain.accounts import Actor
 from internal.domain.handlers import Handler, Handlers
 from internal.domain.jobs import Job, Status
 from internal.domain.ports.feed import Wakeups
-from internal.services.upkeep import folder, lifeline, relay, stager
+from internal.services.upkeep import expirer, folder, gatekeeper, lifeline, relay, stager
 from internal.services.worker.worker import Worker, WorkerSettings
 from tests.support.conditions import eventually
 from tests.support.store import Store
 
+DUTIES = (stager, gatekeeper, expirer, lifeline, folder)
 SETTINGS = WorkerSettings(
     slots=20,
     reserve=0.1,
@@ -55,7 +56,7 @@ async def running_worker(
     settings: WorkerSettings = SETTINGS,
     wakeups: Wakeups | None = None,
 ) -> AsyncIterator[RunningWorker]:
-    duties = [duty(store.upkeep) for duty in (stager, lifeline, folder)]
+    duties = [duty(store.upkeep) for duty in DUTIES]
     worker = Worker(
         store.work,
         store.work,

@@ -26,12 +26,14 @@ from internal.adapters.http.live import LiveRoutes
 from internal.adapters.http.metrics import RequestMetrics
 from internal.adapters.http.openapi import describe
 from internal.adapters.http.operation import OperationRoutes, Readiness
+from internal.adapters.http.queues import QueueRoutes
 from internal.adapters.http.requests import ApiRequest
 from internal.domain.ports.accounts import TokenIssuer
 from internal.domain.ports.fleet import Fleet
 from internal.services.accounts import Accounts
 from internal.services.invariants import Invariants
 from internal.services.jobs import Jobs
+from internal.services.queues import Queues
 
 
 class Parts(msgspec.Struct, frozen=True):
@@ -40,6 +42,7 @@ class Parts(msgspec.Struct, frozen=True):
     version: str
     accounts: Accounts
     jobs: Jobs
+    queues: Queues
     invariants: Invariants
     tokens: TokenIssuer
     refresh_ttl: timedelta
@@ -59,6 +62,7 @@ def build_app(parts: Parts, more_handlers: Sequence[ControllerRouterHandler] = (
     handlers: list[ControllerRouterHandler] = [
         *AccountRoutes(parts.accounts, parts.refresh_ttl).handlers(),
         *JobRoutes(parts.jobs).handlers(),
+        *QueueRoutes(parts.queues).handlers(),
         *LiveRoutes(parts.accounts).handlers(),
         *AdminRoutes(parts.invariants).handlers(),
         *OperationRoutes(parts.check_ready, parts.registry, parts.fleet).handlers(),

@@ -419,6 +419,15 @@ minute = Table(
     Column("failed", Integer, nullable=False),
 )
 
+flow_minute = Table(
+    "flow_minute",
+    metadata,
+    Column("flow_id", Integer, ForeignKey("flow.id", ondelete="CASCADE"), primary_key=True),
+    Column("at", Moment, primary_key=True),
+    Column("ended", Integer, nullable=False),
+    Index("flow_minute_by_time", "at"),
+)
+
 minute_wait = Table(
     "minute_wait",
     metadata,

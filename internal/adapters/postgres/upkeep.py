@@ -39,6 +39,32 @@ SWEEPS: Final = (
     "delete from session where expires_at < now() - interval '1 day'",
     "delete from listener where expires_at < now()",
     "delete from feed where at < now() - interval '10 minutes'",
+    "delete from flow_minute where at < now() - interval '1 hour'",
+    "delete from bucket where at < now() - interval '1 day'",  # by then it is full
+    """
+    delete from lane
+    where id = any(array(
+        select id
+        from lane l
+        where used_at < now() - interval '1 hour'
+          and not exists (select from gated where lane_id = l.id)
+          and not exists (select from ready where flow_id = l.flow_id and lane_id = l.id)
+          and not exists (select from lease where flow_id = l.flow_id and lane_id = l.id)
+          and not exists (select from scheduled where lane_id = l.id)
+          and not exists (select from blocked where lane_id = l.id)
+        order by used_at
+        limit 10000))
+      and used_at < now() - interval '1 hour' -- again, by the newest row: it may be in use by now
+    """,
+    # Whoever let jobs through that no worker serves any more is to take them back.
+    """
+    insert into gate_note (queue_id)
+    select distinct f.queue_id
+    from lane l
+    join flow f on f.id = l.flow_id
+    where f.route not in (select unnest(routes) from worker where expires_at > now())
+      and exists (select from ready where flow_id = f.id and lane_id = l.id)
+    """,
     "delete from minute where at < now() - interval '25 hours'",
     "delete from minute_wait where at < now() - interval '25 hours'",
     """
@@ -78,6 +104,21 @@ class PostgresUpkeep:
             self._wakeups.send(Topic.GATE)
         pause = None if row["next"] is None else timedelta(seconds=float(row["next"]))
         return row["staged"], pause
+
+    async def admit(self, limit: int) -> tuple[bool, timedelta | None]:
+        async with self._database.hot() as connection:
+            (row,) = await connection.fetch("select * from admit($1)", limit)
+        if row["admitted"]:
+            self._wakeups.send(Topic.READY)
+        pause = None if row["pause_ms"] is None else timedelta(milliseconds=row["pause_ms"])
+        return row["looked"], pause
+
+    async def expire(self, limit: int) -> tuple[int, timedelta | None]:
+        async with self._database.hot() as connection:
+            (row,) = await connection.fetch(statement("expire"), limit)
+        self._wakeups.send(*topics_of(row, ("told", "freed")))
+        pause = None if row["next"] is None else timedelta(seconds=float(row["next"]))
+        return row["looked"], pause
 
     async def rescue_expired(self, limit: int) -> int:
         async with self._database.hot() as connection, connection.transaction():

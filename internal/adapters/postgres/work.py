@@ -90,12 +90,9 @@ class PostgresWork:
     async def register(
         self, worker_id: str, ttl: timedelta, slots: int, routes: Sequence[str]
     ) -> None:
-        query = """
-            insert into worker (id, slots, routes, expires_at)
-            values ($1, $2, $3, now() + $4::interval)
-        """
         async with self._database.hot() as connection:
-            await connection.execute(query, worker_id, slots, list(routes), ttl)
+            await connection.execute(statement("register"), worker_id, slots, list(routes), ttl)
+        self._wakeups.send(Topic.GATE)
 
     async def beat(
         self,

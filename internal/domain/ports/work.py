@@ -24,7 +24,8 @@ class ClaimedJob(msgspec.Struct, frozen=True, gc=False):
     """A leased job: all that running it needs. `token` fences every later write about it.
 
     `tag` is its start in virtual time: the lower, the sooner its turn, also between claims.
-    `weight` is its user's. The fields stand in the order of the claim's columns: a row makes one.
+    `weight` is its user's. `expired`: it is not worth running any more. The fields stand in the
+    order of the claim's columns: a row makes one.
     """
 
     id: UUID
@@ -42,6 +43,7 @@ class ClaimedJob(msgspec.Struct, frozen=True, gc=False):
     timeout_ms: int
     tag: float
     weight: float
+    expired: bool = False
 
     @property
     def lease(self) -> Lease:
@@ -156,6 +158,17 @@ class Upkeep(Protocol):
 
     async def stage_due(self, limit: int) -> tuple[int, timedelta | None]:
         """Queue scheduled jobs whose time has come; how many, and how long until the next."""
+
+    async def admit(self, limit: int) -> tuple[bool, timedelta | None]:
+        """Let jobs through the gate of one queue, as far as its limits allow, at most `limit`.
+
+        Whether there was a gate to look at, so that there may be another one, and how long until a
+        limit on starts lets somebody through. Several at once take different queues. Exact: a job
+        counts from here on until its lease ends.
+        """
+
+    async def expire(self, limit: int) -> tuple[int, timedelta | None]:
+        """Cancel jobs that are not worth running any more; how many were due, and the next one."""
 
     async def rescue_expired(self, limit: int) -> int:
         """End the attempts of expired workers as lost and move their jobs on at once."""

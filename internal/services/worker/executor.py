@@ -38,6 +38,7 @@ class End(msgspec.Struct, frozen=True, gc=False):
 
 NO_RESULT: Final = End(Outcome.SUCCEEDED, result="null")
 RELEASED: Final = End(Outcome.RELEASED)
+EXPIRED: Final = End(Outcome.CANCELED, error="expired: it had not started by expires_at")
 
 
 class Call(msgspec.Struct, frozen=True):
@@ -92,6 +93,8 @@ class Executor:
             self._completer.hand_back([(running.lease, running.job.attempts)])
 
     async def _attempt(self, running: Running) -> End:
+        if running.job.expired:
+            return EXPIRED
         try:
             call = self._calls.get(running.job.type) or self._prepare(running.job.type)
             payload = call and call.decode(running.job.payload)

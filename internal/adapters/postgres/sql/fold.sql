@@ -72,6 +72,15 @@ ends as (
   set succeeded = m.succeeded + excluded.succeeded,
       failed = m.failed + excluded.failed
 ),
+paces as (
+  insert into flow_minute as f (flow_id, at, ended)
+  select flow_id, date_trunc('minute', at), sum(cardinality(waits))
+  from noted
+  where waits is not null
+  group by 1, 2
+  order by 1, 2
+  on conflict (flow_id, at) do update set ended = f.ended + excluded.ended
+),
 waits as (
   insert into minute_wait as w (user_id, at, bucket, jobs)
   select n.user_id, date_trunc('minute', n.at), b.bucket, sum(b.jobs)

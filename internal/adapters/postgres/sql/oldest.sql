@@ -11,9 +11,11 @@ from (
   union all
   select g.run_at
   from flow f
-  join lane l on l.flow_id = f.id and l.head is not null
   cross join lateral (
-    select run_at from gated where lane_id = l.id order by rank, job_id limit 10
+    select id from lane where queue_id = f.queue_id and head is not null order by head limit 1000
+  ) l
+  cross join lateral (
+    select run_at from gated where lane_id = l.id order by rank, job_id limit 100
   ) g
   where f.user_id = $1
 ) first

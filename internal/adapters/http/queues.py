@@ -1,0 +1,102 @@
+"""The routes of queues."""
+
+from __future__ import annotations
+
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from typing import Annotated, Final
+
+import msgspec
+from litestar import get, post, put
+from litestar.handlers import HTTPRouteHandler
+from litestar.openapi.spec import Example
+from litestar.params import Body, PathParameter
+from msgspec import Meta
+
+from internal.adapters.http.requests import ApiRequest, read_query
+from internal.adapters.http.routes import private
+from internal.domain.errors import FieldError, NotFoundError, ValidationError
+from internal.domain.listing import DEFAULT_PAGE, MAX_PAGE
+from internal.domain.queues import Queue, QueueSettings
+from internal.services.queues import Queues
+
+TAGS: Final = ("Queues",)
+EXAMPLE: Final = {"max_running": 5, "rate_limit": {"limit": 100, "per_ms": 60_000, "burst": 10}}
+
+Sent = Annotated[QueueSettings, Body(examples=[Example(value=EXAMPLE)])]
+Name = Annotated[str, PathParameter(description="A queue's name, percent-encoded")]
+
+
+class QueuesQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which page."""
+
+    limit: Annotated[int, Meta(ge=1, le=MAX_PAGE)] = DEFAULT_PAGE
+    cursor: str | None = None
+
+
+class QueueAnswer(msgspec.Struct, frozen=True):
+    """One queue."""
+
+    data: Queue
+
+
+class QueuesAnswer(msgspec.Struct, frozen=True):
+    """A page of queues by name; `next_cursor` is null on the last one."""
+
+    data: list[Queue]
+    next_cursor: str | None
+
+
+class QueueRoutes:
+    """Looking at queues, limiting them, holding them up."""
+
+    def __init__(self, queues: Queues) -> None:
+        self._queues = queues
+
+    def handlers(self) -> list[HTTPRouteHandler]:
+        """All of them."""
+        listing = private("queues", "Your queues by name, a page at a time", tags=TAGS)
+        one = private("queue", "A queue: its limits and what it holds", NotFoundError, tags=TAGS)
+        limit = private("setQueue", "Set a queue's limits; it need not exist yet", tags=TAGS)
+        pause = private("pauseQueue", "Start no more of a queue's jobs", NotFoundError, tags=TAGS)
+        resume = private("resumeQueue", "Let a paused queue go on", NotFoundError, tags=TAGS)
+        return [
+            get("/v1/queues", opt={"query": QueuesQuery}, **listing)(self.page),
+            get("/v1/queues/{name:str}", **one)(self.get),
+            put("/v1/queues/{name:str}", **limit)(self.set),
+            post("/v1/queues/{name:str}/pause", status_code=200, **pause)(self.pause),
+            post("/v1/queues/{name:str}/resume", status_code=200, **resume)(self.resume),
+        ]
+
+    async def page(self, request: ApiRequest) -> QueuesAnswer:
+        query = read_query(request, QueuesQuery)
+        after = "" if query.cursor is None else _read_cursor(query.cursor)
+        page = await self._queues.page(request.user, after, query.limit)
+        following = None if page.next_after is None else _cursor(page.next_after)
+        return QueuesAnswer(page.queues, following)
+
+    async def get(self, request: ApiRequest, name: Name) -> QueueAnswer:
+        return QueueAnswer(await self._queues.get(request.user, name))
+
+    async def set(self, request: ApiRequest, name: Name, data: Sent) -> QueueAnswer:
+        return QueueAnswer(await self._queues.set(request.user, name, data))
+
+    async def pause(self, request: ApiRequest, name: Name) -> QueueAnswer:
+        return QueueAnswer(await self._queues.pause(request.user, name, paused=True))
+
+    async def resume(self, request: ApiRequest, name: Name) -> QueueAnswer:
+        return QueueAnswer(await self._queues.pause(request.user, name, paused=False))
+
+
+def _cursor(after: str) -> str:
+    return urlsafe_b64encode(after.encode()).decode().rstrip("=")
+
+
+def _read_cursor(cursor: str) -> str:
+    try:
+        after = urlsafe_b64decode(cursor + "==").decode()
+    except ValueError:
+        after = ""
+    if after and "\0" not in after and _cursor(after) == cursor:  # base64 is read leniently above
+        return after
+    fault = FieldError("cursor", "is not one that a list gave: leave it out to start over")
+    raise ValidationError.of(fault)

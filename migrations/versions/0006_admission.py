@@ -1,0 +1,463 @@
+"""Letting gated jobs through: which, in what order, and under which limits."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from alembic import op
+
+revision = "0006"
+down_revision = "0005"
+branch_labels = None
+depends_on = None
+
+# A token bucket: so many tokens are there now, at most what the burst leaves beside those jobs that
+# were let through and have not started. What is taken is written down by take_tokens, as of now.
+TOKENS = """
+create function tokens_of(
+  queue int, rate_key text, rate int, per_ms int, burst int, unstarted bigint
+) returns float8 language sql volatile as $$
+  select greatest(0, least(
+    burst - unstarted,
+    coalesce(
+      (select tokens + extract(epoch from clock_timestamp() - at)::float8 * 1000 * rate / per_ms
+       from bucket where queue_id = queue and key = rate_key),
+      burst)))
+$$;
+
+create function take_tokens(queue int, rate_key text, there float8, taken bigint)
+returns void language sql as $$
+  insert into bucket (queue_id, key, tokens, at)
+  values (queue, rate_key, there - taken, clock_timestamp())
+  on conflict (queue_id, key) do update set tokens = excluded.tokens, at = excluded.at
+$$;
+
+-- How long until there is a token again, but not so short that a gate does nothing else.
+create function token_wait(there float8, rate int, per_ms int, burst int)
+returns interval immutable language sql as $$
+  select greatest(
+    (1 - least(there, 1)) * per_ms / rate,
+    least(10, burst * per_ms::float8 / rate, 100)) * interval '1 ms'
+$$;
+"""
+
+# Jobs count against a limit from the gate on, while they stand in line (ready) and while they run
+# (lease): rows are counted under the lock on the queue, never a number kept.
+ROOM = """
+create function through_gate(flows int[], out queued bigint, out running bigint)
+language sql volatile as $$
+  select (select count(*) from ready where flow_id = any(flows) and lane_id is not null),
+         (select count(*) from lease where flow_id = any(flows) and lane_id is not null)
+$$;
+
+-- What the limits of their keys leave for these lanes. free: how many may run beside those that do;
+-- tokens: of the rate key. Null is no limit. Windows instead of joins, which could compare each
+-- lane with each.
+create function lane_rooms(gate queue, lanes int[])
+returns table (id int, concurrency_key text, rate_key text, free bigint, tokens float8)
+language sql volatile as $$
+  with wanted as materialized (
+    select * from lane where id = any(lanes)
+  ),
+  siblings as materialized (
+    select * from wanted
+    union
+    select *
+    from lane
+    where queue_id = gate.id
+      and concurrency_key <> ''
+      and concurrency_key = any(array(select concurrency_key from wanted))
+    union
+    select *
+    from lane
+    where queue_id = gate.id
+      and rate_key <> ''
+      and gate.key_rate_limit is not null
+      and rate_key = any(array(select rate_key from wanted))
+  ),
+  used as (
+    select s.id, s.concurrency_key, s.rate_key,
+           sum(q.jobs + r.jobs) over (partition by s.concurrency_key) as through,
+           sum(q.jobs) over (partition by s.rate_key) as unstarted
+    from siblings s
+    cross join lateral (
+      select count(*) as jobs from ready where flow_id = s.flow_id and lane_id = s.id
+    ) q
+    cross join lateral (
+      select count(*) as jobs from lease where flow_id = s.flow_id and lane_id = s.id
+    ) r
+  )
+  select id, concurrency_key, rate_key,
+         case when concurrency_key <> '' then gate.max_running_per_key - through::bigint end,
+         case when rate_key <> '' and gate.key_rate_limit is not null then
+           tokens_of(gate.id, rate_key, gate.key_rate_limit, gate.key_rate_per_ms,
+                     gate.key_rate_burst, unstarted::bigint) end
+  from used
+  where id = any(lanes)
+$$;
+"""
+
+# Jobs of flows that no worker serves any more would hold places for ever: they go back behind the
+# gate. A claim that takes one meanwhile has it.
+BACK_BEHIND = """
+create function send_back(flows int[]) returns void language sql as $$
+  with gone as (
+    delete from ready where flow_id = any(flows) and lane_id is not null returning *
+  )
+  insert into gated (job_id, user_id, flow_id, priority, attempts, number, max_attempts, version,
+                     run_at, since, lane_id, awaited, rank)
+  select job_id, user_id, flow_id, priority, attempts, number, max_attempts, version,
+         run_at, since, lane_id, awaited, rank
+  from gone
+$$;
+
+-- Moves jobs that stood in line when their queue became limited behind its gate, and counts those
+-- that run. Claims pass these flows by until all are moved. Returns whether there are more.
+create function regate(which int, most int) returns boolean language plpgsql as $$
+declare
+  closed int;
+  moved int;
+  are_more boolean := false;
+begin
+  perform from tenant t join queue q using (user_id) where q.id = which for no key update of t;
+  for closed in select id from flow where queue_id = which and regating order by id loop
+    update lease set lane_id = lane_of(closed, '', '')
+    where flow_id = closed and lane_id is null;
+    with loose as materialized (
+      select ctid as place
+      from ready
+      where flow_id = closed and lane_id is null
+      order by rank, job_id
+      limit most
+    ),
+    gone as (
+      delete from ready where ctid = any(array(select place from loose)) returning *
+    ),
+    lined as materialized (
+      select lane_of(closed, '', '') as lane
+    ),
+    noted as (
+      insert into gate_note (lane_id) select lane from lined
+    )
+    insert into gated (job_id, user_id, flow_id, priority, attempts, number, max_attempts,
+                       version, run_at, since, lane_id, awaited, rank)
+    select job_id, user_id, flow_id, priority, attempts, number, max_attempts, version,
+           run_at, since, lane, awaited, rank
+    from gone
+    cross join lined;
+    get diagnostics moved = row_count;
+    if moved = most then
+      are_more := true;
+    else
+      update flow set regating = false, awake = not paused, low = '-infinity' where id = closed;
+    end if;
+  end loop;
+  return are_more;
+end
+$$;
+"""
+
+# One queue at a time, so that a transaction locks one user: whoever locks several does it in order.
+ADMIT = """
+create function admit(most int)
+returns table (looked boolean, admitted int, told boolean, pause_ms float8)
+language plpgsql as $$
+#variable_conflict use_column
+declare
+  gate queue;
+  candidate int;
+  lanes int[];
+  is_whole boolean;
+begin
+  admitted := 0;
+  for candidate in
+    select queue_id from (
+      select coalesce(n.queue_id, l.queue_id) as queue_id, n.id as place
+      from (select * from gate_note order by id limit 1000) n
+      left join lane l on l.id = n.lane_id
+      union all
+      (select queue_id, 0 from lane where opens_at <= clock_timestamp() limit 100)
+      union all
+      (select id, 0 from queue where opens_at <= clock_timestamp() limit 100)
+    ) due
+    group by queue_id order by min(place)
+  loop
+    select * into gate from queue where id = candidate for no key update skip locked;
+    exit when found;
+  end loop;
+  looked := gate.id is not null;
+  if looked then
+    with noted as (
+      delete from gate_note
+      where id = any(array(
+        select n.id
+        from (select * from gate_note order by id limit 1000) n
+        left join lane l on l.id = n.lane_id
+        where coalesce(n.queue_id, l.queue_id, gate.id) = gate.id))
+      returning *
+    )
+    select array_agg(distinct lane_id) filter (where lane_id is not null),
+           coalesce(bool_or(queue_id is not null), false)
+    into lanes, is_whole
+    from noted;
+    admitted := open_gate(gate, coalesce(lanes, '{}'), is_whole, most);
+  end if;
+  select extract(epoch from min(opens_at) - clock_timestamp())::float8 * 1000 into pause_ms
+  from (
+    (select opens_at from lane where opens_at is not null order by opens_at limit 1)
+    union all
+    (select opens_at from queue where opens_at is not null order by opens_at limit 1)
+  ) waits;
+  return next;
+end
+$$;
+
+-- lanes: those to look at again; is_whole: all of the queue.
+create function open_gate(gate queue, noted int[], is_whole boolean, most int)
+returns int language plpgsql as $$
+declare
+  flows int[];
+  served int[];
+  through record;
+  there float8;
+  room bigint;
+  passed int;
+  total int := 0;
+begin
+  select array_agg(id),
+         array_agg(id) filter (where route in (
+           select unnest(routes) from worker where expires_at > now()))
+  into flows, served
+  from flow where queue_id = gate.id;
+  if flows is null then
+    return 0;
+  end if;
+  if exists (select from flow where queue_id = gate.id and regating) then
+    if regate(gate.id, most) then
+      insert into gate_note (queue_id) values (gate.id);
+    end if;
+    is_whole := true;
+  end if;
+  if served is not null and cardinality(served) < cardinality(flows) then
+    perform send_back(array(select unnest(flows) except select unnest(served)));
+  end if;
+  perform reopen_lanes(gate.id, noted, is_whole);
+  for pass in 1..1000 loop
+    select * into through from through_gate(flows);
+    room := most - total;
+    if gate.max_running is not null then
+      room := least(room, gate.max_running - through.queued - through.running);
+    end if;
+    if gate.rate_limit is not null then
+      there := tokens_of(gate.id, '', gate.rate_limit, gate.rate_per_ms, gate.rate_burst,
+                         through.queued);
+      room := least(room, floor(there)::bigint);
+    end if;
+    exit when room <= 0 or served is null;
+    passed := pass_gate(gate, served, room);
+    exit when passed is null;
+    if gate.rate_limit is not null then
+      perform take_tokens(gate.id, '', there, passed);
+    end if;
+    total := total + passed;
+  end loop;
+  perform plan_next(gate, served, there, total >= most);
+  return total;
+end
+$$;
+
+-- Where lanes begin, and that nothing is known to hold them up. A place that one lane of a key has
+-- left is a place for all lanes of that key.
+create function reopen_lanes(queue int, noted int[], is_whole boolean)
+returns void language sql as $$
+  update lane l
+  set open = true,
+      opens_at = null,
+      head = (select rank from gated where lane_id = l.id order by rank, job_id limit 1)
+  where id = any(array(
+    select id from lane where id = any(noted)
+    union
+    select id from lane
+    where queue_id = queue and concurrency_key <> ''
+      and concurrency_key = any(array(
+        select concurrency_key from lane where id = any(noted) and concurrency_key <> ''))
+    union
+    select id from lane where opens_at <= clock_timestamp() and queue_id = queue
+    union
+    select id from lane where is_whole and queue_id = queue
+  ))
+$$;
+
+-- One pass over the first lanes: lets at most `room` jobs through, the oldest ranks first. Returns
+-- how many, null when no lane waits. Lanes that are held up are left out of the next pass.
+create function pass_gate(gate queue, served int[], room bigint) returns int language plpgsql as $$
+declare
+  seen int[] := array(
+    select id
+    from lane
+    where queue_id = gate.id and open and head is not null and flow_id = any(served)
+    order by head
+    limit 500);
+  -- Of each of many lanes only a part is read; what is left comes with the next pass.
+  part bigint := room;
+  rates text[];
+  passed int;
+begin
+  if seen = '{}' then
+    return null;
+  end if;
+  if cardinality(seen) > 1 then
+    part := least(room, 1 + 4 * room / cardinality(seen));
+  end if;
+  with offered as materialized (
+    select l.*, g.place, g.rank, g.job_id,
+           row_number() over (partition by concurrency_key order by rank, job_id) as by_key,
+           row_number() over (partition by rate_key order by rank, job_id) as by_rate
+    from lane_rooms(gate, seen) l
+    cross join lateral (
+      select ctid as place, rank, job_id
+      from gated
+      where lane_id = l.id
+      order by rank, job_id
+      limit greatest(0, least(l.free, floor(l.tokens)::bigint, part))
+    ) g
+  ),
+  chosen as materialized (
+    select place, case when tokens is not null then rate_key end as rate
+    from offered
+    where (free is null or by_key <= free)
+      and (tokens is null or by_rate <= tokens)
+    order by rank, job_id
+    limit room
+  ),
+  gone as (
+    delete from gated where ctid = any(array(select place from chosen)) returning *
+  ),
+  queued as (
+    insert into ready (job_id, user_id, flow_id, priority, attempts, number, max_attempts,
+                       version, run_at, since, lane_id, awaited, rank)
+    select job_id, user_id, flow_id, priority, attempts, number, max_attempts, version, run_at,
+           since, lane_id, awaited, rank
+    from gone
+  )
+  select array(select rate from chosen where rate is not null), (select count(*) from gone)
+  into rates, passed;
+  perform pay_rates(gate, rates);
+  update lane
+  set head = (select rank from gated where lane_id = lane.id order by rank, job_id limit 1),
+      open = coalesce(r.free, 1) > 0 and coalesce(r.tokens, 1) >= 1,
+      opens_at = case when r.tokens < 1 and coalesce(r.free, 1) > 0 then clock_timestamp()
+        + token_wait(r.tokens, gate.key_rate_limit, gate.key_rate_per_ms, gate.key_rate_burst) end
+  from lane_rooms(gate, seen) r
+  where lane.id = r.id;
+  return passed;
+end
+$$;
+
+-- rates: the rate key of each job that was let through and stands in line by now.
+create function pay_rates(gate queue, rates text[]) returns void language plpgsql as $$
+declare
+  paid record;
+begin
+  for paid in select rate, count(*) as jobs from unnest(rates) as rate group by rate loop
+    perform take_tokens(
+      gate.id, paid.rate,
+      tokens_of(gate.id, paid.rate, gate.key_rate_limit, gate.key_rate_per_ms,
+                gate.key_rate_burst, sum(q.jobs)::bigint - paid.jobs),
+      paid.jobs)
+    from lane l
+    cross join lateral (
+      select count(*) as jobs from ready where flow_id = l.flow_id and lane_id = l.id
+    ) q
+    where l.queue_id = gate.id and l.rate_key = paid.rate;
+  end loop;
+end
+$$;
+
+-- there: the tokens of the queue's rate limit, null when it has none.
+create function plan_next(gate queue, served int[], there float8, are_more boolean)
+returns void language plpgsql as $$
+declare
+  waiting int;
+  later timestamptz;
+begin
+  select id into waiting
+  from lane
+  where queue_id = gate.id and open and head is not null and flow_id = any(served)
+  order by head
+  limit 1;
+  if waiting is not null and are_more then
+    insert into gate_note (lane_id) values (waiting);
+  elsif waiting is not null and there < 1 then
+    later := clock_timestamp()
+      + token_wait(there, gate.rate_limit, gate.rate_per_ms, gate.rate_burst);
+  end if;
+  if later is distinct from gate.opens_at then
+    update queue set opens_at = later where id = gate.id;
+  end if;
+end
+$$;
+"""
+
+# Has a queue's flows do as its settings say; the user is locked already, so that no claim goes on
+# meanwhile. FOR UPDATE waits for whoever is putting jobs in line by the settings before. Flows that
+# become limited are closed until their jobs stand behind the gate (regate).
+SETTINGS = """
+create function apply_settings(which int) returns void language plpgsql as $$
+declare
+  wanted queue;
+  flows int[];
+begin
+  select * into wanted from queue where id = which;
+  perform from flow where queue_id = which order by id for update;
+  update flow
+  set regating = wanted.limited and (regating or not limited),
+      limited = wanted.limited,
+      paused = wanted.paused
+  where queue_id = which
+    and (paused, limited) is distinct from (wanted.paused, wanted.limited);
+  update flow set awake = false where queue_id = which and (paused or regating) and awake;
+  flows := array(
+    select id from flow where queue_id = which and not paused and not regating and not awake
+      and exists (select from ready where flow_id = flow.id));
+  update flow set awake = true, low = '-infinity' where id = any(flows);
+  if cardinality(flows) > 0 then
+    perform wake_tenants(array[wanted.user_id], flows);
+  end if;
+  insert into gate_note (queue_id) values (which);
+end
+$$;
+"""
+
+# How many attempts of a flow ended in a minute.
+PACE = """
+create table flow_minute (
+  flow_id int not null references flow on delete cascade,
+  at timestamptz not null,
+  ended int not null,
+  primary key (flow_id, at)
+) with (fillfactor = 50);
+create index flow_minute_by_time on flow_minute (at);
+"""
+
+FUNCTIONS = (
+    "apply_settings, admit, open_gate, reopen_lanes, pass_gate, pay_rates, plan_next, regate,"
+    " send_back, lane_rooms, through_gate, token_wait, take_tokens, tokens_of"
+)
+
+
+def upgrade() -> None:
+    for part in (TOKENS, ROOM, BACK_BEHIND, ADMIT, SETTINGS, PACE):
+        _execute(part)
+
+
+def downgrade() -> None:
+    op.execute("drop table flow_minute")
+    op.execute(f"drop function {FUNCTIONS}")
+
+
+def _execute(script: str) -> None:
+    """Run many statements, which the protocol behind `op.execute` does not take at once."""
+    op.execute("select 1")  # SQLAlchemy begins its transaction with the first statement it sees
+    connection: Any = op.get_bind().connection.dbapi_connection
+    connection.run_async(lambda driver: driver.execute(script))
