@@ -19,6 +19,7 @@ from internal.adapters.postgres.listing import PostgresListing
 from internal.adapters.postgres.queues import PostgresQueues
 from internal.adapters.postgres.reads import PostgresReads
 from internal.adapters.postgres.sessions import PostgresSessions
+from internal.adapters.postgres.standings import PostgresStandings
 from internal.adapters.postgres.statistics import PostgresStatistics
 from internal.adapters.postgres.submissions import PostgresSubmissions
 from internal.adapters.postgres.throttle import PostgresLoginThrottle
@@ -110,6 +111,7 @@ def jobs_of(store: Store, handlers: Handlers) -> Jobs:
     return Jobs(
         submissions=PostgresSubmissions(database, store.wakeups, settings.aging),
         reads=PostgresReads(database),
+        standings=PostgresStandings(database),
         lists=PostgresListing(database),
         statistics=PostgresStatistics(database),
         commands=PostgresCommands(database, store.wakeups, settings.aging),

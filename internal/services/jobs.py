@@ -20,11 +20,13 @@ from internal.domain.ports.jobs import (
     JobLists,
     JobReads,
     JobSubmissions,
+    Standings,
     Statistics,
     Submitted,
 )
 from internal.domain.stats import Stats
 from internal.domain.submission import JobDefaults, NewJob, Submission, accept
+from internal.domain.why import Why, explain
 
 # A batch is checked this many jobs at a time, some milliseconds, so that others get their turn.
 CHECKED_AT_ONCE: Final = 100
@@ -53,6 +55,7 @@ class Jobs(msgspec.Struct, frozen=True):
 
     submissions: JobSubmissions
     reads: JobReads
+    standings: Standings
     lists: JobLists
     statistics: Statistics
     commands: JobCommands
@@ -99,6 +102,10 @@ class Jobs(msgspec.Struct, frozen=True):
     async def attempts(self, actor: Actor, job_id: UUID) -> list[Attempt]:
         """Every start of a job, the oldest first, a running one included."""
         return _found(await self.reads.attempts(actor, job_id))
+
+    async def why(self, actor: Actor, job_id: UUID) -> Why:
+        """Why a job waits, and until when, as far as that can be told."""
+        return explain(_found(await self.standings.standing(actor, job_id)))
 
     async def page(self, actor: Actor, where: JobFilter, page: Page) -> JobPage:
         """One page of a list, the newest submission first.

@@ -157,6 +157,27 @@ end
 $$;
 """
 
+# A worker begins; gates look again at what waits for its routes. Whoever let jobs through while it
+# was not there has ended by now, and whoever comes later sees it: else both could miss the other,
+# and what waits would go on waiting.
+REGISTER = """
+create function register_worker(worker_id text, slots int, served text[], ttl interval)
+returns void language plpgsql as $$
+begin
+  perform pg_advisory_xact_lock(hashtextextended('windlass.served', 0));
+  insert into worker (id, slots, routes, expires_at)
+  values (worker_id, slots, served, now() + ttl);
+  insert into gate_note (queue_id)
+  select distinct l.queue_id
+  from lane l
+  join flow f on f.id = l.flow_id
+  where l.open
+    and l.head is not null
+    and f.route = any(served);
+end
+$$;
+"""
+
 # One queue at a time, so that a transaction locks one user: whoever locks several does it in order.
 ADMIT = """
 create function admit(most int)
@@ -170,6 +191,8 @@ declare
   is_whole boolean;
 begin
   admitted := 0;
+  -- A worker that registers takes this lock alone (register_worker).
+  perform pg_advisory_xact_lock_shared(hashtextextended('windlass.served', 0));
   for candidate in
     select queue_id from (
       select coalesce(n.queue_id, l.queue_id) as queue_id, n.id as place
@@ -441,13 +464,13 @@ create index flow_minute_by_time on flow_minute (at);
 """
 
 FUNCTIONS = (
-    "apply_settings, admit, open_gate, reopen_lanes, pass_gate, pay_rates, plan_next, regate,"
-    " send_back, lane_rooms, through_gate, token_wait, take_tokens, tokens_of"
+    "apply_settings, register_worker, admit, open_gate, reopen_lanes, pass_gate, pay_rates,"
+    " plan_next, regate, send_back, lane_rooms, through_gate, token_wait, take_tokens, tokens_of"
 )
 
 
 def upgrade() -> None:
-    for part in (TOKENS, ROOM, BACK_BEHIND, ADMIT, SETTINGS, PACE):
+    for part in (TOKENS, ROOM, BACK_BEHIND, REGISTER, ADMIT, SETTINGS, PACE):
         _execute(part)
 
 

@@ -19,6 +19,7 @@ PUBLIC = {"signup", "login", "refresh", "logout", "health", "ready", "metrics"}
 FITTING = {
     "get": Status.QUEUED,
     "attempts": Status.RUNNING,
+    "why": Status.QUEUED,
     "cancel": Status.QUEUED,
     "retry": Status.CANCELED,
     "delete": Status.CANCELED,

@@ -24,6 +24,7 @@ from internal.adapters.postgres.accounts import PostgresUsers
 from internal.adapters.postgres.fleet import PostgresFleet
 from internal.adapters.postgres.invariants import PostgresInspection
 from internal.adapters.postgres.sessions import PostgresSessions
+from internal.adapters.postgres.standings import PostgresStandings
 from internal.adapters.postgres.throttle import PostgresLoginThrottle
 from internal.adapters.postgres.tickets import PostgresTickets
 from internal.adapters.security.passwords import BcryptHasher
@@ -142,6 +143,7 @@ def _parts(store: Store, hasher: BcryptHasher, settings: Settings) -> Parts:
     jobs = Jobs(
         submissions=store.submissions,
         reads=store.reads,
+        standings=PostgresStandings(store.database),
         lists=store.listing,
         statistics=store.statistics,
         commands=store.commands,

@@ -16,6 +16,7 @@ from internal.domain.retry import Backoff
 from internal.domain.stats import Minute
 from internal.domain.submission import MAX_BATCH, Submission
 from internal.domain.times import Moment
+from internal.domain.why import Why
 from internal.services.jobs import JobType
 
 T = TypeVar("T")
@@ -120,6 +121,12 @@ class AttemptsAnswer(msgspec.Struct, frozen=True):
 
     data: list[Attempt]
     next_cursor: str | None
+
+
+class WhyAnswer(msgspec.Struct, frozen=True):
+    """What holds a job up."""
+
+    data: Why
 
 
 class JobTypesAnswer(msgspec.Struct, frozen=True):

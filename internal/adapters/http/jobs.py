@@ -62,6 +62,7 @@ class JobRoutes:
         job = private("get", "A job", NotFoundError, tags=TAGS)
         attempts = private("attempts", "Every start of a job", NotFoundError, tags=TAGS)
         changing = (NotFoundError, InvalidStateError)
+        why = private("why", "Why a job waits, and until when", NotFoundError, tags=TAGS)
         cancel = private("cancel", "Cancel a job", *changing, tags=TAGS)
         also(cancel, 202, shapes.JobAnswer, "The job runs and its handler is asked to stop")
         retry = private("retry", "Queue a failed or canceled job again", *changing, tags=TAGS)
@@ -74,6 +75,7 @@ class JobRoutes:
             get("/v1/jobs", opt={"query": shapes.JobsQuery}, **listing)(self.page),
             get("/v1/jobs/{id:str}", **job)(self.get),
             get("/v1/jobs/{id:str}/attempts", **attempts)(self.attempts),
+            get("/v1/jobs/{id:str}/why", **why)(self.why),
             post("/v1/jobs/{id:str}/cancel", status_code=200, **cancel)(self.cancel),
             post("/v1/jobs/{id:str}/retry", status_code=200, **retry)(self.retry),
             delete("/v1/jobs/{id:str}", **forget)(self.delete),
@@ -109,6 +111,9 @@ class JobRoutes:
 
     async def attempts(self, request: ApiRequest, id: JobId) -> shapes.AttemptsAnswer:
         return shapes.AttemptsAnswer(await self._jobs.attempts(request.user, id), None)
+
+    async def why(self, request: ApiRequest, id: JobId) -> shapes.WhyAnswer:
+        return shapes.WhyAnswer(await self._jobs.why(request.user, id))
 
     async def cancel(self, request: ApiRequest, id: JobId) -> Response[shapes.JobAnswer]:
         job = await self._jobs.cancel(request.user, id)

@@ -91,7 +91,8 @@ class PostgresWork:
         self, worker_id: str, ttl: timedelta, slots: int, routes: Sequence[str]
     ) -> None:
         async with self._database.hot() as connection:
-            await connection.execute(statement("register"), worker_id, slots, list(routes), ttl)
+            query = "select register_worker($1, $2, $3, $4)"
+            await connection.execute(query, worker_id, slots, list(routes), ttl)
         self._wakeups.send(Topic.GATE)
 
     async def beat(

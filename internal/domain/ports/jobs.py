@@ -14,6 +14,7 @@ from internal.domain.jobs import Attempt, Job, JobSummary, Status
 from internal.domain.listing import JobFilter, JobPage, Page
 from internal.domain.stats import Stats
 from internal.domain.submission import NewJob
+from internal.domain.why import Standing
 
 
 class Submitted(msgspec.Struct, frozen=True):
@@ -48,6 +49,13 @@ class JobReads(Protocol):
 
     async def attempts(self, actor: Actor, job_id: UUID) -> list[Attempt] | None:
         """Every start, the oldest first, a running one included."""
+
+
+class Standings(Protocol):
+    """Where one's own jobs stand in line."""
+
+    async def standing(self, actor: Actor, job_id: UUID) -> Standing | None:
+        """How things are for a job at this moment; None when it is unknown or another user's."""
 
 
 class JobLists(Protocol):

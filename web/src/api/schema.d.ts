@@ -159,6 +159,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/jobs/{id}/why": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Why a job waits, and until when */
+        get: operations["why"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/jobs/{id}/cancel": {
         parameters: {
             query?: never;
@@ -741,6 +758,28 @@ export interface components {
          * @enum {unknown}
          */
         Outcome: "canceled" | "failed" | "lost" | "released" | "running" | "succeeded" | "timed_out";
+        /**
+         * WhyAnswer
+         * @description What holds a job up.
+         */
+        WhyAnswer: {
+            data: components["schemas"]["Why"];
+        };
+        /**
+         * Why
+         * @description The gate, in words, and a start estimated from measured rates; None where nothing tells.
+         */
+        Why: {
+            gate: components["schemas"]["Gate"];
+            detail: string;
+            estimated_start_at: string | null;
+        };
+        /**
+         * Gate
+         * @description What holds a job up; `none` when nothing does, since it runs or has ended.
+         * @enum {unknown}
+         */
+        Gate: "concurrency_key" | "dependency" | "due" | "in_line" | "max_running" | "no_worker" | "none" | "paused" | "rate";
         /**
          * JobTypesAnswer
          * @description The installed job types.
@@ -1564,6 +1603,65 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["AttemptsAnswer"];
+                };
+            };
+            /** @description `VALIDATION_ERROR`: The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `UNAUTHENTICATED`: A valid access token is required: log in, then send 'Authorization: Bearer ACCESS_TOKEN' */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `NOT_FOUND`: There is no such thing, or it is not yours */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `UNAVAILABLE`: The database is not reachable now: try again shortly */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    why: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description A job's id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Why a job waits, and until when */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WhyAnswer"];
                 };
             };
             /** @description `VALIDATION_ERROR`: The request is not valid */

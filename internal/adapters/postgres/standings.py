@@ -1,0 +1,56 @@
+"""Where a job stands in line, and what its limits are."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from internal.adapters.postgres.codes import STATUSES
+from internal.adapters.postgres.database import Database, Row
+from internal.adapters.postgres.statements import statement
+from internal.domain.accounts import Actor
+from internal.domain.why import MOST_AHEAD, Limits, Standing
+
+
+class PostgresStandings:
+    """One statement, which counts no further than what is told."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def standing(self, actor: Actor, job_id: UUID) -> Standing | None:
+        async with self._database.hot() as connection:
+            values = (actor.user_id, job_id, MOST_AHEAD)
+            row = await connection.fetchrow(statement("why"), *values)
+        return None if row is None else _standing(row)
+
+
+def _standing(row: Row) -> Standing:
+    return Standing(
+        status=STATUSES[row["status"]],
+        now=row["now"],
+        run_at=row["run_at"],
+        queue=row["queue"],
+        type=row["type"],
+        paused=row["paused"],
+        served=row["served"] is not None,
+        ahead=row["ahead"],
+        ahead_of_key=row["ahead_of_key"],
+        cost_s=row["cost"],
+        pace=row["ended"] / max(row["measured_s"], 1.0) if row["ended"] else None,
+        limits=None if row["lane_id"] is None else _limits(row),
+    )
+
+
+def _limits(row: Row) -> Limits:
+    return Limits(
+        concurrency_key=row["concurrency_key"],
+        rate_key=row["rate_key"],
+        max_running=row["max_running"],
+        free=row["free"],
+        tokens=row["tokens"],
+        tokens_per_s=row["tokens_per_s"],
+        max_running_per_key=row["max_running_per_key"],
+        key_free=row["key_free"],
+        key_tokens=row["key_tokens"],
+        key_tokens_per_s=row["key_tokens_per_s"],
+    )
