@@ -10,11 +10,12 @@ import msgspec
 
 from benchmarks.errors import BenchError
 from benchmarks.ours.commands import Commands
-from benchmarks.ours.store import Environment, User, make_users, prefill
+from benchmarks.ours.store import Environment, User, make_users, prefill, set_limits
 from benchmarks.peers.catalogue import PEERS
 from benchmarks.peers.environments import Installed, install
 from benchmarks.results import OURS, Results, Sizes
 from benchmarks.server import Server, settle
+from internal.domain.queues import QueueSettings
 from internal.domain.submission import Submission
 
 USERS = 100
@@ -55,11 +56,23 @@ class Bench:
         """Print a line with the time since the start."""
         print(f"{time.monotonic() - self._began:6.0f} s  {line}", flush=True)
 
-    def fresh(self, *, users: int = 0, jobs: int = 0, request: Submission = NOOP) -> str:
-        """A new database of ours, with jobs of the first so many users waiting in it."""
+    def fresh(
+        self,
+        *,
+        users: int = 0,
+        jobs: int = 0,
+        requests: Sequence[Submission] = (NOOP,),
+        limits: QueueSettings | None = None,
+    ) -> str:
+        """A new database of ours, with jobs of the first so many users waiting in it.
+
+        The jobs are like `requests` by turns; `limits` are those of each user's default queue.
+        """
         dsn = self.server.fresh(OURS)
+        if limits is not None:
+            set_limits(self.environment(dsn), self.users[:users], limits)
         if jobs:
-            prefill(self.environment(dsn), self.users[:users], request, jobs)
+            prefill(self.environment(dsn), self.users[:users], requests, jobs)
         settle(dsn)
         return dsn
 

@@ -78,6 +78,20 @@ LINES: Final = (
         wanted=(Wanted(least=0.9, times="waiting_few"),),
     ),
     Line(
+        measure="drain_limited",
+        title="{drained:,} queued jobs drained under `max_running`, beside no limit",
+        unit="jobs/s",
+        beside="drain_free",
+        wanted=(Wanted(least=0.8, times="drain_free"),),
+    ),
+    Line(
+        measure="drain_keyed",
+        title="the same with one of 1,000 concurrency keys on each job",
+        unit="jobs/s",
+        beside="drain_free",
+        wanted=(Wanted(least=0.8, times="drain_free"),),
+    ),
+    Line(
         measure="submit",
         title="single jobs from 32 callers: `POST /v1/jobs`, the others without HTTP",
         unit="jobs/s",

@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from contextlib import ExitStack
 from datetime import timedelta
 from typing import Final
 
 import psutil
 
-from benchmarks.bench import USERS, Bench
+from benchmarks.bench import NOOP, USERS, Bench
 from benchmarks.errors import BenchError
 from benchmarks.ours import history
 from benchmarks.peers.environments import Installed
 from benchmarks.server import settle
+from internal.domain.queues import QueueSettings
+from internal.domain.submission import Submission
+
+# Nobody has to wait for them, but every job passes the gate.
+WIDE: Final = QueueSettings(max_running=10_000)
+WIDE_KEYS: Final = QueueSettings(max_running_per_key=1_000)
+KEYED: Final = [
+    Submission(type=NOOP.type, payload=NOOP.payload, concurrency_key=f"customer {number}")
+    for number in range(1_000)
+]
 
 # Caches are warm by then.
 RUN_IN: Final = timedelta(seconds=2)
@@ -46,8 +57,25 @@ def waiting(bench: Bench) -> None:
         _many(bench, "waiting_most", bench.sizes.waiting_most)
 
 
-def _ours(bench: Bench, jobs: int, *, users: int, workers: int = 1) -> float:
-    dsn = bench.fresh(users=users, jobs=jobs)
+def limits(bench: Bench) -> None:
+    """What limits cost that hold nobody up: without any, on the queue, on each of many keys."""
+    jobs = bench.sizes.drained
+    for _ in range(bench.sizes.rounds):
+        bench.note("drain_free", _ours(bench, jobs, users=1))
+        bench.note("drain_limited", _ours(bench, jobs, users=1, limits=WIDE))
+        bench.note("drain_keyed", _ours(bench, jobs, users=1, limits=WIDE_KEYS, requests=KEYED))
+
+
+def _ours(
+    bench: Bench,
+    jobs: int,
+    *,
+    users: int,
+    workers: int = 1,
+    requests: Sequence[Submission] = (NOOP,),
+    limits: QueueSettings | None = None,
+) -> float:
+    dsn = bench.fresh(users=users, jobs=jobs, requests=requests, limits=limits)
     with ExitStack() as stack:
         for number in range(workers):
             stack.enter_context(bench.commands.worker(dsn, number))

@@ -22,7 +22,7 @@ Slots = dict[UUID, dict[int, int]]
 
 def equal_users(bench: Bench) -> None:
     """The worst Jain's index of any five seconds, by half seconds, among a hundred users."""
-    dsn = bench.fresh(users=USERS, jobs=bench.sizes.shared, request=SHORT)
+    dsn = bench.fresh(users=USERS, jobs=bench.sizes.shared, requests=(SHORT,))
     slots, count = _serve(bench, dsn, USERS)
     by_user = [windows(each, WINDOW_SLOTS, count) for each in slots.values()]
     indices = [jain(served) for served in zip(*by_user, strict=True)]
@@ -34,7 +34,7 @@ def equal_users(bench: Bench) -> None:
 def weights(bench: Bench) -> None:
     """What a user of weight 3 gets for each job of one of weight 1."""
     heavier, lighter = (user.actor.user_id for user in bench.users[:2])
-    dsn = bench.fresh(users=2, jobs=bench.sizes.shared, request=SHORT)
+    dsn = bench.fresh(users=2, jobs=bench.sizes.shared, requests=(SHORT,))
     history.set_weights(dsn, [(heavier, HEAVIER)])
     slots, count = _serve(bench, dsn, 2)
     served = [sum(windows(slots[user], count, count)) for user in (heavier, lighter)]

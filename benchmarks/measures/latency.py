@@ -50,7 +50,7 @@ def behind_backlog(bench: Bench) -> None:
 def behind_long_jobs(bench: Bench) -> None:
     """A light user's jobs while a heavy one's fill the pool for a minute."""
     light = bench.users[1]
-    dsn = bench.fresh(users=1, jobs=LONG_JOBS, request=LONG)
+    dsn = bench.fresh(users=1, jobs=LONG_JOBS, requests=(LONG,))
     with (
         bench.commands.api(dsn) as api,
         bench.commands.worker(dsn, shutdown_grace="0s"),
@@ -74,7 +74,7 @@ def _idle(bench: Bench, jobs: int) -> list[float]:
 
 def _behind(bench: Bench, measure: str, waiting: int) -> None:
     heavy, light = bench.users[:2]
-    dsn = bench.fresh(users=1, jobs=waiting, request=SHORT)
+    dsn = bench.fresh(users=1, jobs=waiting, requests=(SHORT,))
     feed = Feed(heavy.actor, SHORT, waiting=waiting)
     with ExitStack() as stack:
         api = stack.enter_context(bench.commands.api(dsn))

@@ -20,6 +20,8 @@ SLOT: Final = timedelta(milliseconds=500)
 _EMPTIED: Final = """
 select clock_timestamp() as at
 where not exists (select from ready)
+  and not exists (select from gated)
+  and not exists (select from blocked)
   and not exists (select from lease)
   and not exists (select from scheduled)
 """

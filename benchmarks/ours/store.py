@@ -16,8 +16,9 @@ from internal.adapters.postgres.sessions import PostgresSessions
 from internal.adapters.postgres.wakeups import PostgresWakeups
 from internal.adapters.security.tokens import Tokens
 from internal.bootstrap.settings import read_settings
-from internal.bootstrap.wiring import Store, handlers_of, jobs_of
+from internal.bootstrap.wiring import Store, handlers_of, jobs_of, queues_of
 from internal.domain.accounts import Actor, Role
+from internal.domain.queues import QueueSettings
 from internal.domain.submission import Submission
 from internal.services.jobs import Jobs
 
@@ -76,7 +77,7 @@ async def _make_user(store: Store, number: int) -> User:
 
 
 def prefill(
-    environment: Environment, users: Sequence[User], request: Submission, jobs: int
+    environment: Environment, users: Sequence[User], requests: Sequence[Submission], jobs: int
 ) -> None:
     """Queue jobs, the same number for each user, as batches of the API would be."""
 
@@ -86,11 +87,23 @@ def prefill(
 
             async def some() -> None:
                 for user, size in batches:
-                    await service.submit_batch(user.actor, [request] * size)
+                    batch = [requests[number % len(requests)] for number in range(size)]
+                    await service.submit_batch(user.actor, batch)
 
             await asyncio.gather(*(some() for _ in range(AT_ONCE)))
 
     asyncio.run(fill())
+
+
+def set_limits(environment: Environment, users: Sequence[User], limits: QueueSettings) -> None:
+    """Limit the default queue of each of these users."""
+
+    async def limit() -> None:
+        async with opened(environment) as store:
+            for user in users:
+                await queues_of(store).set(user.actor, "default", limits)
+
+    asyncio.run(limit())
 
 
 def _batches(users: Sequence[User], each: int) -> Iterator[tuple[User, int]]:

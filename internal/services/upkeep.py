@@ -10,7 +10,7 @@ from internal.domain.ports.work import Upkeep
 from internal.services.duty import Duty
 
 STAGED_AT_ONCE: Final = 1000
-ADMITTED_AT_ONCE: Final = 2000
+ADMITTED_AT_ONCE: Final = 5000
 EXPIRED_AT_ONCE: Final = 500
 RESCUED_AT_ONCE: Final = 500
 FOLDED_AT_ONCE: Final = 5000

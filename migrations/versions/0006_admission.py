@@ -54,7 +54,8 @@ $$;
 -- tokens: of the rate key. Null is no limit. Windows instead of joins, which could compare each
 -- lane with each.
 create function lane_rooms(gate queue, lanes int[])
-returns table (id int, concurrency_key text, rate_key text, free bigint, tokens float8)
+returns table (id int, concurrency_key text, rate_key text, head timestamptz, free bigint,
+               tokens float8)
 language sql volatile as $$
   with wanted as materialized (
     select * from lane where id = any(lanes)
@@ -76,7 +77,7 @@ language sql volatile as $$
       and rate_key = any(array(select rate_key from wanted))
   ),
   used as (
-    select s.id, s.concurrency_key, s.rate_key,
+    select s.id, s.concurrency_key, s.rate_key, s.head,
            sum(q.jobs + r.jobs) over (partition by s.concurrency_key) as through,
            sum(q.jobs) over (partition by s.rate_key) as unstarted
     from siblings s
@@ -87,7 +88,7 @@ language sql volatile as $$
       select count(*) as jobs from lease where flow_id = s.flow_id and lane_id = s.id
     ) r
   )
-  select id, concurrency_key, rate_key,
+  select id, concurrency_key, rate_key, head,
          case when concurrency_key <> '' then gate.max_running_per_key - through::bigint end,
          case when rate_key <> '' and gate.key_rate_limit is not null then
            tokens_of(gate.id, rate_key, gate.key_rate_limit, gate.key_rate_per_ms,
@@ -267,7 +268,9 @@ begin
   perform reopen_lanes(gate.id, noted, is_whole);
   for pass in 1..1000 loop
     select * into through from through_gate(flows);
-    room := most - total;
+    -- No more stand in line than are started soon: who comes later and goes first can still go
+    -- first, and there is little to count. Each of them leaves a note when it ends.
+    room := least(most - total, 5000 - through.queued);
     if gate.max_running is not null then
       room := least(room, gate.max_running - through.queued - through.running);
     end if;
@@ -293,11 +296,7 @@ $$;
 -- left is a place for all lanes of that key.
 create function reopen_lanes(queue int, noted int[], is_whole boolean)
 returns void language sql as $$
-  update lane l
-  set open = true,
-      opens_at = null,
-      head = (select rank from gated where lane_id = l.id order by rank, job_id limit 1)
-  where id = any(array(
+  with wanted as materialized (
     select id from lane where id = any(noted)
     union
     select id from lane
@@ -308,7 +307,21 @@ returns void language sql as $$
     select id from lane where opens_at <= clock_timestamp() and queue_id = queue
     union
     select id from lane where is_whole and queue_id = queue
-  ))
+  ),
+  changed as materialized (
+    -- of most lanes that somebody left nobody waits: nothing is to be written down
+    select l.id, g.head
+    from lane l
+    cross join lateral (
+      select (select rank from gated where lane_id = l.id order by rank, job_id limit 1) as head
+    ) g
+    where l.id = any(array(select id from wanted))
+      and (l.head, l.open, l.opens_at) is distinct from (g.head, true, null)
+  )
+  update lane
+  set open = true, opens_at = null, head = changed.head
+  from changed
+  where lane.id = changed.id
 $$;
 
 -- One pass over the first lanes: lets at most `room` jobs through, the oldest ranks first. Returns
@@ -323,34 +336,36 @@ declare
     limit 500);
   -- Of each of many lanes only a part is read; what is left comes with the next pass.
   part bigint := room;
-  rates text[];
+  are_open boolean[];
+  waits interval[];
   passed int;
 begin
   if seen = '{}' then
     return null;
   end if;
   if cardinality(seen) > 1 then
-    part := least(room, 1 + 4 * room / cardinality(seen));
+    part := least(room, 1 + 2 * room / cardinality(seen));
   end if;
-  with offered as materialized (
-    select l.*, g.place, g.rank, g.job_id,
-           row_number() over (partition by concurrency_key order by rank, job_id) as by_key,
-           row_number() over (partition by rate_key order by rank, job_id) as by_rate
-    from lane_rooms(gate, seen) l
+  with rooms as materialized (
+    -- Of lanes that share a key one has its turn in each pass: what there is need not be divided.
+    select *,
+           row_number() over (partition by concurrency_key order by head, id) as by_key,
+           row_number() over (partition by rate_key order by head, id) as by_rate
+    from lane_rooms(gate, seen)
+  ),
+  chosen as materialized (
+    select g.place, r.concurrency_key, r.rate_key, r.tokens
+    from rooms r
     cross join lateral (
       select ctid as place, rank, job_id
       from gated
-      where lane_id = l.id
+      where lane_id = r.id
       order by rank, job_id
-      limit greatest(0, least(l.free, floor(l.tokens)::bigint, part))
+      limit greatest(0, least(r.free, floor(r.tokens)::bigint, part))
     ) g
-  ),
-  chosen as materialized (
-    select place, case when tokens is not null then rate_key end as rate
-    from offered
-    where (free is null or by_key <= free)
-      and (tokens is null or by_rate <= tokens)
-    order by rank, job_id
+    where (r.free is null or r.by_key = 1)
+      and (r.tokens is null or r.by_rate = 1)
+    order by g.rank, g.job_id
     limit room
   ),
   gone as (
@@ -362,38 +377,40 @@ begin
     select job_id, user_id, flow_id, priority, attempts, number, max_attempts, version, run_at,
            since, lane_id, awaited, rank
     from gone
+  ),
+  paid as (
+    insert into bucket (queue_id, key, tokens, at)
+    select gate.id, rate_key, min(tokens) - count(*), clock_timestamp()
+    from chosen
+    where tokens is not null
+    group by rate_key
+    on conflict (queue_id, key) do update set tokens = excluded.tokens, at = excluded.at
+  ),
+  remaining as (
+    -- full joins are hashed, as in claim.sql
+    select r.id, r.free - coalesce(k.jobs, 0) as free, r.tokens - coalesce(t.jobs, 0) as tokens
+    from rooms r
+    full join (
+      select concurrency_key, count(*) as jobs from chosen group by concurrency_key
+    ) k using (concurrency_key)
+    full join (
+      select rate_key, count(*) as jobs from chosen group by rate_key
+    ) t on t.rate_key = r.rate_key
+    where coalesce(r.id, 0) > 0
   )
-  select array(select rate from chosen where rate is not null), (select count(*) from gone)
-  into rates, passed;
-  perform pay_rates(gate, rates);
+  select array_agg(id), array_agg(coalesce(free, 1) > 0 and coalesce(tokens, 1) >= 1),
+         array_agg(case when tokens < 1 and coalesce(free, 1) > 0 then token_wait(
+           tokens, gate.key_rate_limit, gate.key_rate_per_ms, gate.key_rate_burst) end),
+         (select count(*) from gone)
+  into seen, are_open, waits, passed
+  from remaining;
   update lane
   set head = (select rank from gated where lane_id = lane.id order by rank, job_id limit 1),
-      open = coalesce(r.free, 1) > 0 and coalesce(r.tokens, 1) >= 1,
-      opens_at = case when r.tokens < 1 and coalesce(r.free, 1) > 0 then clock_timestamp()
-        + token_wait(r.tokens, gate.key_rate_limit, gate.key_rate_per_ms, gate.key_rate_burst) end
-  from lane_rooms(gate, seen) r
-  where lane.id = r.id;
+      open = s.is_open,
+      opens_at = clock_timestamp() + s.wait
+  from unnest(seen, are_open, waits) as s(id, is_open, wait)
+  where lane.id = s.id;
   return passed;
-end
-$$;
-
--- rates: the rate key of each job that was let through and stands in line by now.
-create function pay_rates(gate queue, rates text[]) returns void language plpgsql as $$
-declare
-  paid record;
-begin
-  for paid in select rate, count(*) as jobs from unnest(rates) as rate group by rate loop
-    perform take_tokens(
-      gate.id, paid.rate,
-      tokens_of(gate.id, paid.rate, gate.key_rate_limit, gate.key_rate_per_ms,
-                gate.key_rate_burst, sum(q.jobs)::bigint - paid.jobs),
-      paid.jobs)
-    from lane l
-    cross join lateral (
-      select count(*) as jobs from ready where flow_id = l.flow_id and lane_id = l.id
-    ) q
-    where l.queue_id = gate.id and l.rate_key = paid.rate;
-  end loop;
 end
 $$;
 
@@ -464,7 +481,7 @@ create index flow_minute_by_time on flow_minute (at);
 """
 
 FUNCTIONS = (
-    "apply_settings, register_worker, admit, open_gate, reopen_lanes, pass_gate, pay_rates,"
+    "apply_settings, register_worker, admit, open_gate, reopen_lanes, pass_gate,"
     " plan_next, regate, send_back, lane_rooms, through_gate, token_wait, take_tokens, tokens_of"
 )
 
