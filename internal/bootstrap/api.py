@@ -42,6 +42,7 @@ from internal.bootstrap.wiring import (
 from internal.domain.errors import UnavailableError
 from internal.domain.handlers import Handlers
 from internal.services.audience import Audience
+from internal.services.rate import RequestRate
 from internal.services.upkeep import partitioner
 
 CONNECTIONS: Final = 10
@@ -109,6 +110,7 @@ def _app(
         request_log=request_log,
         fleet=PostgresFleet(store.database),
         dashboard=load_dashboard(_dashboard_folder()),
+        rate=RequestRate(settings.api_rate) if settings.api_rate else None,
     )
     sockets = JobSockets(audience, tokens, accounts.tickets, accounts.sessions)
     return build_app(parts, [sockets.handler()])

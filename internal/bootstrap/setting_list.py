@@ -98,7 +98,7 @@ SETTINGS: Final = (
         "WINDLASS_API_RATE",
         "0",
         values.integer(0, 1_000_000),
-        "requests a second of one user; 0 is no limit",
+        "requests a second of one user to each API process, twice as many at once; 0 is no limit",
     ),
     Setting(
         "WINDLASS_WORKER_PROCESSES",
@@ -168,7 +168,7 @@ SETTINGS: Final = (
         "WINDLASS_MAX_WAITING_PER_USER",
         "0",
         values.integer(0, 10**12),
-        "unfinished jobs that one user may have; 0 is no limit",
+        "unfinished jobs that one user may have when submitting more; 0 is no limit",
     ),
     Setting(
         "WINDLASS_RETENTION",

@@ -109,7 +109,12 @@ def jobs_of(store: Store, handlers: Handlers) -> Jobs:
     """The use cases around jobs."""
     database, settings = store.database, store.settings
     return Jobs(
-        submissions=PostgresSubmissions(database, store.wakeups, settings.aging),
+        submissions=PostgresSubmissions(
+            database,
+            store.wakeups,
+            settings.aging,
+            most_unfinished=settings.max_waiting_per_user,
+        ),
         reads=PostgresReads(database),
         standings=PostgresStandings(database),
         lists=PostgresListing(database),

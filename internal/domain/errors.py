@@ -110,6 +110,12 @@ class RateLimitedError(WindlassError):
     code = "RATE_LIMITED"
 
 
+class QuotaExceededError(WindlassError):
+    """You would have more unfinished jobs than you may: wait until some have finished"""
+
+    code = "QUOTA_EXCEEDED"
+
+
 class UnavailableError(WindlassError):
     """The database is not reachable now: try again shortly"""
 

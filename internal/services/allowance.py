@@ -1,4 +1,4 @@
-"""How fast news are passed on."""
+"""How fast news are passed on, and requests taken."""
 
 from __future__ import annotations
 
@@ -22,12 +22,16 @@ class Allowance:
 
     def allows(self, events: int, now: float) -> bool:
         """Take them out of what is left, or leave it to those who want less."""
-        self._left = min(self._at_once, self._left + (now - self._at) * self._per_s)
+        self._left = self.left(now)
         self._at = now
         if events > self._left:
             return False
         self._left -= events
         return True
+
+    def left(self, now: float) -> float:
+        """What may be taken at once by now."""
+        return min(self._at_once, self._left + (now - self._at) * self._per_s)
 
 
 class Resyncs:

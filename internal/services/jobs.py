@@ -69,6 +69,7 @@ class Jobs(msgspec.Struct, frozen=True):
             ValidationError: naming each field at fault.
             PayloadTooLargeError: when the payload has too many bytes.
             IdempotencyConflictError: when the key was used for another request.
+            QuotaExceededError: when the actor would have more unfinished jobs than allowed.
         """
         new = accept(request, self.handlers, self.defaults)
         (submitted,) = await self.submissions.submit(actor, [new])
@@ -86,6 +87,7 @@ class Jobs(msgspec.Struct, frozen=True):
             ValidationError: naming the faults with the index of their job.
             PayloadTooLargeError: naming the first payload that has too many bytes.
             IdempotencyConflictError: naming the job whose key was used for another request.
+            QuotaExceededError: when the actor would have more unfinished jobs than allowed.
         """
         new = await self._accept_all(requests)
         batch_id = new_id()

@@ -152,6 +152,7 @@ def _statements(known: Known) -> Statements:
         "retry": (statement("retry"), (user_id, over, AGING)),
         "delete": (statement("delete"), (user_id, over)),
         "oldest": (statement("oldest"), (user_id,)),
+        "unfinished": (statement("unfinished"), ([user_id],)),
         "inspect places": (statement("inspect_places"), (SLICE, LOWEST, LOWEST, False)),
         "inspect jobs": (statement("inspect_jobs"), (SLICE, HIGHEST)),
         "inspect flows": (statement("inspect_flows"), (SLICE, 0)),

@@ -41,6 +41,7 @@ from internal.services.invariants import Invariants
 from internal.services.jobs import Jobs
 from internal.services.live import EVENTS_PER_S, Live
 from internal.services.queues import Queues
+from internal.services.rate import RequestRate
 from internal.services.upkeep import relay
 from tests.support.store import DEFAULTS, Store, open_store
 
@@ -59,6 +60,8 @@ class Settings(msgspec.Struct, frozen=True):
     refresh_ttl: timedelta = timedelta(days=30)
     reuse_grace: timedelta = timedelta(seconds=10)
     login_rate: int = 10
+    api_rate: int = 0
+    max_unfinished: int = 0
     admin_email: str | None = None
     dashboard: Path | None = None
     first_message_s: float = 5.0
@@ -113,7 +116,7 @@ async def running_api(database_url: str, settings: Settings | None = None) -> As
     settings = settings or Settings()
     hasher = BcryptHasher(ROUNDS)
     try:
-        async with open_store(database_url) as store:
+        async with open_store(database_url, most_unfinished=settings.max_unfinished) as store:
             parts = _parts(store, hasher, settings)
             audience = Audience(store.feed)
             app = build_app(parts, [_sockets(audience, parts, settings).handler()])
@@ -163,6 +166,7 @@ def _parts(store: Store, hasher: BcryptHasher, settings: Settings) -> Parts:
         request_log=TextRequestLog(frame.__name__),
         fleet=PostgresFleet(store.database),
         dashboard=load_dashboard(settings.dashboard),
+        rate=RequestRate(settings.api_rate) if settings.api_rate else None,
     )
 
 

@@ -45,10 +45,12 @@ DEFAULTS = JobDefaults(
 class Store:
     """All adapters of one process over one database."""
 
-    def __init__(self, url: str, database: Database) -> None:
+    def __init__(self, url: str, database: Database, most_unfinished: int) -> None:
         self.database = database
         self.wakeups = PostgresWakeups(url)
-        self.submissions = PostgresSubmissions(database, self.wakeups, AGING)
+        self.submissions = PostgresSubmissions(
+            database, self.wakeups, AGING, most_unfinished=most_unfinished
+        )
         self.reads = PostgresReads(database)
         self.listing = PostgresListing(database)
         self.statistics = PostgresStatistics(database)
@@ -142,9 +144,9 @@ def an_end(
 
 
 @asynccontextmanager
-async def open_store(url: str, *, size: int = 10) -> AsyncIterator[Store]:
+async def open_store(url: str, *, size: int = 10, most_unfinished: int = 0) -> AsyncIterator[Store]:
     database = await open_database(url, name="windlass tests", size=size)
     try:
-        yield Store(url, database)
+        yield Store(url, database, most_unfinished)
     finally:
         await database.close()

@@ -34,6 +34,7 @@ from internal.services.accounts import Accounts
 from internal.services.invariants import Invariants
 from internal.services.jobs import Jobs
 from internal.services.queues import Queues
+from internal.services.rate import RequestRate
 
 
 class Parts(msgspec.Struct, frozen=True):
@@ -51,6 +52,7 @@ class Parts(msgspec.Struct, frozen=True):
     request_log: RequestLog
     fleet: Fleet
     dashboard: Dashboard
+    rate: RequestRate | None
 
 
 def build_app(parts: Parts, more_handlers: Sequence[ControllerRouterHandler] = ()) -> App:
@@ -69,7 +71,7 @@ def build_app(parts: Parts, more_handlers: Sequence[ControllerRouterHandler] = (
     ]
     api = Litestar(
         [*handlers, *more_handlers, _document(handlers, parts.version)],
-        before_request=admit_users(parts.tokens),
+        before_request=admit_users(parts.tokens, parts.rate),
         exception_handlers={Exception: answer_error},
         logging_config=None,
         openapi_config=None,

@@ -20,6 +20,7 @@ from internal.domain.errors import (
     InvalidStateError,
     NotFoundError,
     PayloadTooLargeError,
+    QuotaExceededError,
     RateLimitedError,
     UnauthenticatedError,
     UnavailableError,
@@ -40,6 +41,7 @@ STATUS_OF: Final[dict[type[WindlassError], HTTPStatus]] = {
     PayloadTooLargeError: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     UnsupportedMediaTypeError: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
     RateLimitedError: HTTPStatus.TOO_MANY_REQUESTS,
+    QuotaExceededError: HTTPStatus.TOO_MANY_REQUESTS,
     UnavailableError: HTTPStatus.SERVICE_UNAVAILABLE,
     WindlassError: HTTPStatus.INTERNAL_SERVER_ERROR,
 }

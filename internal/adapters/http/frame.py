@@ -32,6 +32,9 @@ _DEFAULTS: Final = (
 )
 Headers = tuple[tuple[bytes, bytes], ...]
 
+# Where in a request's state a layer within leaves more headers for its answer.
+MORE_HEADERS: Final = "more_headers"
+
 # What the route is called that no template matched: the dashboard's files among them.
 UNROUTED: Final = "other"
 # Asked every few seconds by whoever watches the process; their successes would fill the log.
@@ -113,7 +116,8 @@ class _Exchange:
             own = dict(message.get("headers", ()))
             missing = [header for header in self._headers if header[0] not in own]
             identity = (b"x-request-id", self.request_id.encode())
-            message["headers"] = [*message.get("headers", ()), identity, *missing]
+            more = self.scope["state"].get(MORE_HEADERS, ())
+            message["headers"] = [*message.get("headers", ()), identity, *missing, *more]
             self.status = message.get("status", 101)
             if self.status >= REFUSED and not self._is_read:
                 await self._read_the_rest()

@@ -24,6 +24,7 @@ from internal.domain.errors import (
     InvalidStateError,
     NotFoundError,
     PayloadTooLargeError,
+    QuotaExceededError,
     ValidationError,
 )
 from internal.domain.jobs import Status
@@ -54,7 +55,7 @@ class JobRoutes:
 
     def handlers(self) -> list[HTTPRouteHandler]:
         """All of them."""
-        taking = (IdempotencyConflictError, PayloadTooLargeError)
+        taking = (IdempotencyConflictError, PayloadTooLargeError, QuotaExceededError)
         submit = private("submit", "Submit a job", *taking, tags=TAGS)
         also(submit, 200, shapes.SubmittedAnswer, "The job that the idempotency key named already")
         batch = private("submitBatch", "Submit up to 10,000 jobs, all or none", *taking, tags=TAGS)

@@ -21,6 +21,11 @@ DESCRIPTION = """A hosted job queue: submit jobs, and Windlass runs them by prio
 
 Answers are `{"data": ...}`, lists add `next_cursor`, errors are `{"error": ...}` with a stable
 `code`. Unknown fields and query parameters are refused. Times are RFC 3339 in UTC.
+
+Where the installation limits how many requests a user makes, every answer to them has
+`RateLimit-Limit` (how many may come at once), `RateLimit-Remaining` (how many of them are left) and
+`RateLimit-Reset` (in how many seconds all of them are back). What is refused with 429 has
+`Retry-After`, in seconds.
 """
 
 

@@ -9,6 +9,7 @@ from litestar.openapi.datastructures import ResponseSpec
 from internal.adapters.http.auth import admit_anyone
 from internal.adapters.http.errors import STATUS_OF, Error
 from internal.domain.errors import (
+    RateLimitedError,
     UnauthenticatedError,
     UnavailableError,
     ValidationError,
@@ -22,7 +23,8 @@ def private(
     operation_id: str, summary: str, *errors: type[WindlassError], **more: Any
 ) -> dict[str, Any]:
     """Keyword arguments of a route for users: admission is the application's default."""
-    declared = _declare(operation_id, summary, UnauthenticatedError, UnavailableError, *errors)
+    everywhere = (UnauthenticatedError, RateLimitedError, UnavailableError)
+    declared = _declare(operation_id, summary, *everywhere, *errors)
     return {**declared, "security": [{BEARER: []}], **more}
 
 

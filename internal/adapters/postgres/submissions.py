@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from contextlib import nullcontext
+from contextlib import AbstractAsyncContextManager, nullcontext
 from datetime import timedelta
 from typing import Final
 from uuid import UUID
 
-from internal.adapters.postgres.database import Database
+from internal.adapters.postgres.database import Database, Hot
 from internal.adapters.postgres.flows import Flows
 from internal.adapters.postgres.groups import Groups
 from internal.adapters.postgres.intake import Entry, Intake, Kept
+from internal.adapters.postgres.quota import Quota, Refusals
 from internal.domain.accounts import Actor
-from internal.domain.errors import IdempotencyConflictError, UnavailableError
+from internal.domain.errors import (
+    IdempotencyConflictError,
+    QuotaExceededError,
+    UnavailableError,
+)
 from internal.domain.jobs import Status
 from internal.domain.ports.feed import Topic, Wakeups
 from internal.domain.ports.jobs import Submitted
@@ -25,10 +30,19 @@ MOST_IN_A_GROUP: Final = 200
 class PostgresSubmissions:
     """Keeps new jobs: a batch on its own, lone jobs of whichever users in groups."""
 
-    def __init__(self, database: Database, wakeups: Wakeups, aging: timedelta) -> None:
+    def __init__(
+        self,
+        database: Database,
+        wakeups: Wakeups,
+        aging: timedelta,
+        *,
+        most_unfinished: int = 0,
+    ) -> None:
+        """`most_unfinished` is how many unfinished jobs a user may have; 0 is no limit."""
         self._database = database
         self._wakeups = wakeups
         self._aging = aging
+        self._quota = Quota(most_unfinished) if most_unfinished else None
         self._flows = Flows()
         self._groups = Groups(self._keep_group, most=MOST_IN_A_GROUP)
 
@@ -43,7 +57,12 @@ class PostgresSubmissions:
     async def _keep_batch(self, entries: Sequence[Entry], batch_id: UUID | None) -> list[Submitted]:
         # One statement is a transaction already, unless a key may turn out to be taken.
         keyed = any(entry.job.idempotency_key for entry in entries)
-        async with self._database.hot() as connection:
+        async with (
+            self._database.hot() as connection,
+            self._admit(connection, entries) as refused,
+        ):
+            for error in refused.values():
+                raise error
             flows = await self._flows.numbers(connection, {entry.flow for entry in entries})
             intake = Intake(connection, flows, aging=self._aging, batch_id=batch_id)
             async with connection.transaction() if keyed else nullcontext():
@@ -68,13 +87,25 @@ class PostgresSubmissions:
             return error
         return kept
 
-    async def _keep_together(self, entries: Sequence[Entry]) -> list[Kept]:
-        async with self._database.hot() as connection:
-            flows = await self._flows.numbers(connection, {entry.flow for entry in entries})
+    async def _keep_together(self, entries: Sequence[Entry]) -> list[Kept | QuotaExceededError]:
+        async with (
+            self._database.hot() as connection,
+            self._admit(connection, entries) as refused,
+        ):
+            admitted = [entry for entry in entries if entry.job.id not in refused]
+            if not admitted:
+                return [refused[entry.job.id] for entry in entries]
+            flows = await self._flows.numbers(connection, {entry.flow for entry in admitted})
             intake = Intake(connection, flows, aging=self._aging)
-            kept = await intake.keep(entries)
+            kept = await intake.keep(admitted)
         self._wake((each for each in kept if isinstance(each, Submitted)), intake.topics)
-        return kept
+        rest = iter(kept)
+        return [refused.get(entry.job.id) or next(rest) for entry in entries]
+
+    def _admit(
+        self, connection: Hot, entries: Sequence[Entry]
+    ) -> AbstractAsyncContextManager[Refusals]:
+        return nullcontext({}) if self._quota is None else self._quota.admit(connection, entries)
 
     def _wake(self, kept: Iterable[Submitted], more: set[Topic]) -> None:
         topics = {

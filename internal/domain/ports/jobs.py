@@ -38,6 +38,8 @@ class JobSubmissions(Protocol):
         Raises:
             IdempotencyConflictError: when a key was used for another request; its details name
                 the index.
+            QuotaExceededError: when the user would have more unfinished jobs than allowed. Jobs
+                that exist by their keys do not count.
         """
 
 
