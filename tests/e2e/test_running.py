@@ -5,14 +5,18 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 
 import asyncpg
+import httpx
 import pytest
 
 from internal.adapters.embedded import running_dsn
 from tests.support.conditions import eventually
 from tests.support.serving import Windlass, free_port, is_gone, kill_postgres, refusal, windlass
+
+TOMORROW = {"type": "mock", "run_at": "2100-01-01T00:00:00Z"}
 
 
 @pytest.fixture(scope="module")
@@ -66,6 +70,27 @@ async def test_several_workers_of_their_own_are_kept_running_until_a_stop(
 
 
 @pytest.mark.usefixtures("serve")
+async def test_an_api_of_its_own_keeps_to_the_limits_that_it_is_given(
+    settings: dict[str, str],
+) -> None:
+    limits = {"WINDLASS_API_RATE": "3", "WINDLASS_MAX_WAITING_PER_USER": "1"}
+    own = settings | limits | {"PORT": free_port()}
+    async with windlass("api", **own) as api:
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{own['PORT']}/v1") as client:
+            await eventually(partial(_is_up, client))
+            somebody = {"email": "limited@example.com", "password": "correct horse"}
+            session = (await client.post("/signup", json=somebody)).json()["data"]
+            client.headers["Authorization"] = f"Bearer {session['access_token']}"
+            answers = [await client.post("/jobs", json=TOMORROW) for _ in range(7)]
+        api.process.terminate()
+        assert await api.end() == 0, api.output
+
+    assert [each.status_code for each in answers] == [201] + [429] * 6
+    codes = [each.json()["error"]["code"] for each in answers[1:]]
+    assert (codes[0], codes[-1]) == ("QUOTA_EXCEEDED", "RATE_LIMITED")
+
+
+@pytest.mark.usefixtures("serve")
 async def test_a_command_finds_the_running_server(settings: dict[str, str]) -> None:
     message = await refusal("admin", "grant", "eve@example.com", **settings)
 
@@ -101,3 +126,10 @@ async def _answers(data_dir: Path) -> bool:
         return False
     await connection.close()
     return True
+
+
+async def _is_up(client: httpx.AsyncClient) -> bool:
+    try:
+        return (await client.get("/me")).status_code == 401
+    except httpx.ConnectError:
+        return False
