@@ -23,7 +23,7 @@ rows of jobs move too often for that. What moves them is in [the life of a job](
 
 GROUPS: Final = {
     "Accounts": ("account", "session", "ticket", "login_failure", "tenant"),
-    "Jobs as they were submitted": ("job", "idempotency", "queue", "flow", "expiry"),
+    "Jobs as they were submitted": ("job", "batch", "idempotency", "queue", "flow", "expiry"),
     "Jobs that wait": ("blocked", "scheduled", "gated", "ready"),
     "Limits": ("lane", "bucket", "gate_note"),
     "Jobs that run or have run": ("lease", "finished", "attempt", "worker"),
@@ -35,6 +35,7 @@ SHORT: Final = {"timestamp with time zone": "timestamptz", "double precision": "
 POSTGRESQL: Final = postgresql.dialect()  # type: ignore[no-untyped-call]  # as SQLAlchemy has it
 # The user is left out: nearly every table names one.
 REFERENCES: Final = {
+    "batch_id": "batch",
     "flow_id": "flow",
     "job_id": "job",
     "lane_id": "lane",

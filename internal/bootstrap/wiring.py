@@ -11,6 +11,7 @@ import msgspec
 from internal.adapters.handlers import shipped
 from internal.adapters.handlers.loading import load_handlers
 from internal.adapters.postgres.accounts import PostgresUsers
+from internal.adapters.postgres.batches import PostgresBatches, PostgresBatchUpkeep
 from internal.adapters.postgres.commands import PostgresCommands
 from internal.adapters.postgres.database import Database
 from internal.adapters.postgres.feed import PostgresFeed
@@ -36,6 +37,7 @@ from internal.domain.submission import JobDefaults, default_backoff
 from internal.services import upkeep
 from internal.services.accounts import AccountRules, Accounts
 from internal.services.audience import Audience
+from internal.services.batches import Batches
 from internal.services.duty import Duty
 from internal.services.invariants import Invariants
 from internal.services.jobs import Jobs
@@ -130,6 +132,11 @@ def queues_of(store: Store) -> Queues:
     return Queues(PostgresQueues(store.database, store.wakeups))
 
 
+def batches_of(store: Store) -> Batches:
+    """The use cases around batches."""
+    return Batches(PostgresBatches(store.database))
+
+
 def invariants_of(store: Store) -> Invariants:
     """The report of what always holds."""
     database = store.database
@@ -145,7 +152,8 @@ def audience_of(store: Store) -> Audience:
 def live_of(store: Store, audience: Audience) -> Live:
     """The live events of this process."""
     feed = PostgresFeed(store.database, store.wakeups)
-    return Live(feed, PostgresListing(store.database), audience)
+    database = store.database
+    return Live(feed, PostgresListing(database), PostgresBatches(database), audience)
 
 
 def relay_of(store: Store) -> Duty:
@@ -184,6 +192,7 @@ def _upkeep(store: Store) -> Sequence[Duty]:
         upkeep.lifeline(statements),
         upkeep.folder(statements),
         upkeep.tender(statements),
+        upkeep.batches(PostgresBatchUpkeep(store.database, store.wakeups)),
         upkeep.partitioner(statements),
         upkeep.pruner(statements),
         relay_of(store),

@@ -38,6 +38,7 @@ class JobFilter(msgspec.Struct, frozen=True):
     priority: AnyOf[Priority] = ()
     tag: AnyOf[Tag] = ()
     worker: AnyOf[WorkerName] = ()
+    batch: AnyOf[UUID] = ()
     created_after: Moment | None = None
     created_before: Moment | None = None
     finished_after: Moment | None = None

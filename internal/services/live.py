@@ -11,17 +11,20 @@ from uuid import UUID
 import msgspec
 
 from internal.domain.jobs import JobSummary, Status
+from internal.domain.ports.batches import BatchNews
 from internal.domain.ports.feed import Change, Feed, Kind, Topic
 from internal.domain.ports.jobs import Summaries
 from internal.services.allowance import Allowance, Resyncs
 from internal.services.audience import Audience
 from internal.services.duty import Duty
-from internal.services.watcher import MAX_UNSENT, JobEvent, Signal
+from internal.services.watcher import MAX_UNSENT, BatchEvent, JobEvent, Signal
 
 READ_AT_ONCE: Final = 200
 # A look-up takes 25 microseconds of the database's time: a twentieth of a core for each process,
 # however many jobs move. What is beyond is told by a resync.
 EVENTS_PER_S: Final = 1_000
+# Of one user in one look. The jobs of each are counted, ten thousand in some 20 ms.
+MOST_BATCHES: Final = 20
 # The feed keeps ten minutes; whoever reads it after a longer pause may have missed something.
 LONGEST_GAP_S: Final = 300.0
 
@@ -32,11 +35,16 @@ class _Digest(msgspec.Struct):
     changed: set[UUID] = msgspec.field(default_factory=set)
     progressed: set[UUID] = msgspec.field(default_factory=set)
     ended: set[UUID] = msgspec.field(default_factory=set)
+    batches: set[UUID] = msgspec.field(default_factory=set)
     is_too_much: bool = False
 
     @property
     def jobs(self) -> set[UUID]:
         return self.changed | self.progressed
+
+    @property
+    def events(self) -> int:
+        return len(self.jobs) + len(self.batches)
 
 
 class Live:
@@ -46,6 +54,7 @@ class Live:
         self,
         feed: Feed,
         summaries: Summaries,
+        batches: BatchNews,
         audience: Audience,
         *,
         events_per_s: float = EVENTS_PER_S,
@@ -53,6 +62,7 @@ class Live:
     ) -> None:
         self._feed = feed
         self._summaries = summaries
+        self._batches = batches
         self._audience = audience
         self._allowance = Allowance(events_per_s, MAX_UNSENT)
         self._resyncs = Resyncs()
@@ -90,6 +100,8 @@ class Live:
             found = sorted(jobs.get(user_id, ()), key=lambda job: job.updated_at)
             if found:
                 self._audience.tell(user_id, [_event(job, digest) for job in found])
+            if digest.batches:
+                await self._tell_batches(user_id, digest.batches)
         for user_id, digest in digests.items():
             for watcher in self._audience.of(user_id):
                 if watcher.actor.session_id in digest.ended:
@@ -100,14 +112,19 @@ class Live:
         now = self._now()
         return {
             user_id: digest
-            for user_id, digest in sorted(digests.items(), key=lambda each: len(each[1].jobs))
-            if not digest.is_too_much and self._allowance.allows(len(digest.jobs), now)
+            for user_id, digest in sorted(digests.items(), key=lambda each: each[1].events)
+            if not digest.is_too_much and self._allowance.allows(digest.events, now)
         }
 
     async def _look_up(self, told: dict[UUID, _Digest]) -> dict[UUID, list[JobSummary]]:
         """Jobs as they are by now; one that is deleted has no event of its own."""
         ids = [job_id for digest in told.values() for job_id in digest.jobs]
         return await self._summaries.summaries(list(told), ids) if ids else {}
+
+    async def _tell_batches(self, user_id: UUID, batches: set[UUID]) -> None:
+        found = await self._batches.progress([user_id], list(batches))
+        events = [BatchEvent("batch.finished", each) for each in found.get(user_id, ())]
+        self._audience.tell(user_id, events)
 
     def _tell_resyncs(self) -> timedelta | None:
         now = self._now()
@@ -131,6 +148,9 @@ def _digests(changes: Iterable[Change]) -> dict[UUID, _Digest]:
                 digest.progressed.update(change.ids)
             case Kind.ENDED:
                 digest.ended.update(change.ids)
+            case Kind.BATCH:
+                digest.batches.update(change.ids)
+                digest.is_too_much |= len(digest.batches) > MOST_BATCHES
     return digests
 
 

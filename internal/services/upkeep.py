@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from datetime import timedelta
 from typing import Final
 
+from internal.domain.ports.batches import BatchUpkeep
 from internal.domain.ports.feed import Relay, Topic
 from internal.domain.ports.work import Upkeep
 from internal.services.duty import Duty
@@ -18,6 +20,12 @@ RELAYED_AT_ONCE: Final = 500
 TENDED_AT_ONCE: Final = 1000
 # Of a drain, twenty rounds a second are as much as anybody can see.
 RELAY_RESTS: Final = timedelta(milliseconds=50)
+# So many batches are looked at in about five milliseconds.
+BATCHES_OF_EACH: Final = 1000
+BATCH_USERS_AT_ONCE: Final = 100
+BATCH_ROUNDS: Final = timedelta(milliseconds=500)
+# However many there are, looking at them takes no more than a tenth of the time.
+BATCH_RESTS: Final = 10
 AT_ONCE: Final = timedelta(0)
 WHILE_BUSY: Final = timedelta(milliseconds=200)
 
@@ -94,6 +102,18 @@ def relay(feed: Relay) -> Duty:
 
     pause, topics = timedelta(seconds=1), (Topic.OUTBOX,)
     return Duty("relay", run_once, pause=pause, rest=RELAY_RESTS, topics=topics)
+
+
+def batches(upkeep: BatchUpkeep) -> Duty:
+    """Tells that the last job of a batch has ended."""
+
+    async def run_once() -> timedelta:
+        began = time.monotonic()
+        more = await upkeep.finish_batches(BATCH_USERS_AT_ONCE, BATCHES_OF_EACH)
+        rest = timedelta(seconds=(time.monotonic() - began) * BATCH_RESTS)
+        return rest if more else max(rest, BATCH_ROUNDS)
+
+    return Duty("batches", run_once, pause=timedelta(seconds=10))
 
 
 def partitioner(upkeep: Upkeep) -> Duty:

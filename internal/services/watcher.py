@@ -10,6 +10,7 @@ from typing import Final
 import msgspec
 
 from internal.domain.accounts import Actor
+from internal.domain.batches import BatchProgress
 from internal.domain.jobs import JobSummary
 
 # A watcher with more unsent events than this is told to read the list again instead.
@@ -17,7 +18,7 @@ MAX_UNSENT: Final = 1_000
 
 
 class Signal(StrEnum):
-    """What a watcher is told besides news of jobs."""
+    """What a watcher is told besides news of jobs and batches."""
 
     RESYNC = "resync"
     ENDED = "ended"
@@ -30,7 +31,14 @@ class JobEvent(msgspec.Struct, frozen=True):
     job: JobSummary
 
 
-News = JobEvent | Signal
+class BatchEvent(msgspec.Struct, frozen=True):
+    """A batch whose last job has ended, as it stands now."""
+
+    event: str
+    batch: BatchProgress
+
+
+News = JobEvent | BatchEvent | Signal
 
 
 class Watcher:

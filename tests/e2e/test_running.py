@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import shutil
 import tempfile
 from collections.abc import AsyncIterator
@@ -11,6 +13,7 @@ from pathlib import Path
 import asyncpg
 import httpx
 import pytest
+from websockets.asyncio.client import connect
 
 from internal.adapters.embedded import running_dsn
 from tests.support.conditions import eventually
@@ -78,9 +81,7 @@ async def test_an_api_of_its_own_keeps_to_the_limits_that_it_is_given(
     async with windlass("api", **own) as api:
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{own['PORT']}/v1") as client:
             await eventually(partial(_is_up, client))
-            somebody = {"email": "limited@example.com", "password": "correct horse"}
-            session = (await client.post("/signup", json=somebody)).json()["data"]
-            client.headers["Authorization"] = f"Bearer {session['access_token']}"
+            await _sign_up(client, "limited@example.com")
             answers = [await client.post("/jobs", json=TOMORROW) for _ in range(7)]
         api.process.terminate()
         assert await api.end() == 0, api.output
@@ -88,6 +89,22 @@ async def test_an_api_of_its_own_keeps_to_the_limits_that_it_is_given(
     assert [each.status_code for each in answers] == [201] + [429] * 6
     codes = [each.json()["error"]["code"] for each in answers[1:]]
     assert (codes[0], codes[-1]) == ("QUOTA_EXCEEDED", "RATE_LIMITED")
+
+
+@pytest.mark.usefixtures("serve")
+async def test_the_end_of_a_batch_arrives_over_the_websocket(settings: dict[str, str]) -> None:
+    address = f"127.0.0.1:{settings['PORT']}/v1"
+    async with httpx.AsyncClient(base_url=f"http://{address}") as client:
+        token = await _sign_up(client, "batches@example.com")
+        live = connect(f"ws://{address}/ws/jobs", additional_headers=token, proxy=None)
+        async with asyncio.timeout(30), live as socket:
+            assert json.loads(await socket.recv()) == {"event": "ready"}
+            answer = await client.post("/jobs/batch", json={"jobs": [{"type": "mock"}] * 10})
+            while (told := json.loads(await socket.recv()))["event"] != "batch.finished":
+                pass
+
+    assert told["batch"]["id"] == answer.json()["data"]["batch_id"]
+    assert (told["batch"]["finished"], told["batch"]["counts"]["succeeded"]) == (10, 10)
 
 
 @pytest.mark.usefixtures("serve")
@@ -133,3 +150,12 @@ async def _is_up(client: httpx.AsyncClient) -> bool:
         return (await client.get("/me")).status_code == 401
     except httpx.ConnectError:
         return False
+
+
+async def _sign_up(client: httpx.AsyncClient, email: str) -> dict[str, str]:
+    """Have a client act for a new user; the header by which it does."""
+    somebody = {"email": email, "password": "correct horse"}
+    session = (await client.post("/signup", json=somebody)).json()["data"]
+    header = {"Authorization": f"Bearer {session['access_token']}"}
+    client.headers.update(header)
+    return header

@@ -25,9 +25,10 @@ FITTING = {
     "delete": Status.CANCELED,
 }
 # Routes of users whose requests name nothing that exists already.
-NAMES_NOTHING = {"me", "list", "jobTypes", "stats", "submit", "submitBatch", "ticket", "queues"}
+NAMES_NOTHING = {"me", "list", "jobTypes", "stats", "submit", "submitBatch", "ticket", "queues",
+                 "batches"}  # fmt: skip
 # Routes that name something else than a job: the tests of that thing show whose it is.
-OF_OTHER_THINGS = {"queue", "setQueue", "pauseQueue", "resumeQueue"}
+OF_OTHER_THINGS = {"batch", "queue", "setQueue", "pauseQueue", "resumeQueue"}
 # Routes that refuse everybody but admins.
 OF_ADMINS = {"invariants"}
 
@@ -119,6 +120,21 @@ async def test_another_users_job_is_not_found_and_stays_as_it_was(api: Api) -> N
             assert answer.status_code == 404, f"{each} finds a {job['status']} job: {answer.text}"
             assert error_of(answer.json()) == error_of(unknown.json())
             assert await look_at(ada, job) == job, f"{each} changed a {job['status']} job"
+
+
+async def test_another_users_batch_is_not_found(api: Api) -> None:
+    ada, eve = await api.a_user(), await api.a_user()
+    answer = await ada.client.post("/v1/jobs/batch", json={"jobs": [{"type": SECRET}]})
+    batch_id = answer.json()["data"]["batch_id"]
+    path = f"/v1/batches/{batch_id}"
+    unknown = await eve.client.get("/v1/batches/01900000-0000-7000-8000-000000000000")
+    hers = await eve.client.get(path)
+    assert (hers.status_code, unknown.status_code) == (404, 404)
+    assert error_of(hers.json()) == error_of(unknown.json())
+    assert (await ada.client.get(path)).is_success
+
+    assert (await eve.client.get("/v1/batches")).json()["data"] == []
+    assert (await eve.client.get(f"/v1/jobs?batch={batch_id}")).json()["data"] == []
 
 
 async def test_the_owner_may_do_all_of_that(api: Api) -> None:

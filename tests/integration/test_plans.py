@@ -31,7 +31,15 @@ JOBS: Final = int(os.environ.get("WINDLASS_CHAOS_ROWS", "20000"))
 
 # By plans made over empty tables, these look for a job in ready, or in a day's jobs, through an
 # index in which it comes later.
-SKIPPING: Final = {"get", "summaries", "cancel", "prune", "inspect places", "inspect jobs"}
+SKIPPING: Final = {
+    "get",
+    "summaries",
+    "cancel",
+    "batches",
+    "prune",
+    "inspect places",
+    "inspect jobs",
+}
 
 # Leases are sorted by user each time: slots bound them. Days that are over are gone through.
 EXCUSED: Final = {"inspect places": ("lease", "rows"), "prune": ("finished_",)}
@@ -42,6 +50,8 @@ LISTED: Final = [
     JobFilter(status=(Status.QUEUED,), queue=("one",)),
     JobFilter(status=(Status.FAILED,)),
     JobFilter(status=(Status.SCHEDULED, Status.SUCCEEDED)),
+    JobFilter(batch=(UUID(int=0),)),
+    JobFilter(batch=(UUID(int=0),), status=(Status.SUCCEEDED,)),
 ]
 
 Statements = dict[str, tuple[str, Values]]
@@ -55,6 +65,7 @@ class Known(msgspec.Struct, frozen=True):
     newest: Sequence[UUID] = (UUID(int=0),)
     queued: UUID = UUID(int=0)
     failed: UUID = UUID(int=0)
+    batch: UUID = UUID(int=0)
     leased: Sequence[UUID] = ()
     tokens: Sequence[int] = ()
 
@@ -119,6 +130,7 @@ async def _known(connection: Hot) -> Known:
         newest=[row["id"] for row in await connection.fetch(newest, user_id)],
         queued=await connection.fetchval("select job_id from ready where user_id = $1", user_id),
         failed=await connection.fetchval(failed, user_id),
+        batch=await connection.fetchval("select id from batch where user_id = $1", user_id),
         leased=[row["job_id"] for row in held],
         tokens=[row["token"] for row in held],
     )
@@ -153,6 +165,9 @@ def _statements(known: Known) -> Statements:
         "delete": (statement("delete"), (user_id, over)),
         "oldest": (statement("oldest"), (user_id,)),
         "unfinished": (statement("unfinished"), ([user_id],)),
+        "batches": (statement("batches"), ([user_id], [known.batch])),
+        "finish batches": (statement("finish_batches"), (UUID(int=0), 100, 500, [], [])),
+        "prune batches": (statement("prune_batches"), (timedelta(0), timedelta(0), 100)),
         "inspect places": (statement("inspect_places"), (SLICE, LOWEST, LOWEST, False)),
         "inspect jobs": (statement("inspect_jobs"), (SLICE, HIGHEST)),
         "inspect flows": (statement("inspect_flows"), (SLICE, 0)),

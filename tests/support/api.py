@@ -37,6 +37,7 @@ from internal.domain.handlers import Handlers
 from internal.domain.ports.accounts import Tickets
 from internal.services.accounts import AccountRules, Accounts
 from internal.services.audience import Audience
+from internal.services.batches import Batches
 from internal.services.invariants import Invariants
 from internal.services.jobs import Jobs
 from internal.services.live import EVENTS_PER_S, Live
@@ -158,6 +159,7 @@ def _parts(store: Store, hasher: BcryptHasher, settings: Settings) -> Parts:
         accounts=accounts,
         jobs=jobs,
         queues=Queues(store.queues),
+        batches=Batches(store.batches),
         invariants=Invariants(PostgresInspection(store.database), accounts.users, accounts.now),
         tokens=tokens,
         refresh_ttl=settings.refresh_ttl,
@@ -184,7 +186,9 @@ def _sockets(audience: Audience, parts: Parts, settings: Settings) -> JobSockets
 @asynccontextmanager
 async def _background(store: Store, audience: Audience, settings: Settings) -> AsyncIterator[None]:
     """What runs beside the server: wake-ups, the relay and the reader of its feed."""
-    live = Live(store.feed, store.listing, audience, events_per_s=settings.events_per_s)
+    live = Live(
+        store.feed, store.listing, store.batches, audience, events_per_s=settings.events_per_s
+    )
     duties = (audience.duty, live.duty(), relay(store.feed))
     tasks = [
         asyncio.create_task(store.wakeups.run()),

@@ -37,15 +37,24 @@ _LOAD: Final = """
 
     create table input as
     select n, f.user_id, f.id as flow_id, f.queue,
+           md5(f.user_id::text || n % 2 || '-' || n / 4000)::uuid as batch_id,
            (lpad(to_hex((extract(epoch from now()) * 1000)::bigint - n % 2 * 86400000), 12, '0')
             || '7' || lpad(to_hex(n), 3, '0') || '8' || lpad(to_hex(n), 15, '0'))::uuid as job_id
     from generate_series(1, 4 * current_setting('test.jobs')::int) n
     join (select *, row_number() over () as number from flow) f
       on f.number = n / 4 % 20 + 1;
 
+    insert into batch (id, user_id, total, first_job, last_job)
+    select batch_id, user_id, count(*), (array_agg(job_id order by job_id))[1],
+           (array_agg(job_id order by job_id desc))[1]
+    from input
+    group by batch_id, user_id;
+
     insert into job (id, user_id, type, queue, route, priority, payload, max_attempts, timeout_ms,
-                     backoff_strategy, backoff_base_ms, backoff_max_ms, backoff_jitter, tags)
-    select job_id, user_id, 'noop', queue, 'default', 1, '{}', 3, 1000, 'fixed', 1, 1, 0, '{}'
+                     backoff_strategy, backoff_base_ms, backoff_max_ms, backoff_jitter, tags,
+                     batch_id)
+    select job_id, user_id, 'noop', queue, 'default', 1, '{}', 3, 1000, 'fixed', 1, 1, 0, '{}',
+           batch_id
     from input;
 
     insert into ready (job_id, user_id, flow_id, priority, attempts, number, max_attempts, version,

@@ -11,6 +11,7 @@ from uuid import UUID, uuid4
 
 import msgspec
 
+from internal.adapters.postgres.batches import PostgresBatches, PostgresBatchUpkeep
 from internal.adapters.postgres.commands import PostgresCommands
 from internal.adapters.postgres.database import Database, open_database
 from internal.adapters.postgres.feed import PostgresFeed
@@ -53,6 +54,8 @@ class Store:
         )
         self.reads = PostgresReads(database)
         self.listing = PostgresListing(database)
+        self.batches = PostgresBatches(database)
+        self.batch_upkeep = PostgresBatchUpkeep(database, self.wakeups)
         self.statistics = PostgresStatistics(database)
         self.commands = PostgresCommands(database, self.wakeups, AGING)
         self.queues = PostgresQueues(database, self.wakeups)

@@ -12,7 +12,7 @@ from internal.domain.accounts import Actor
 from internal.domain.handlers import Handler, Handlers
 from internal.domain.jobs import Job, Status
 from internal.domain.ports.feed import Wakeups
-from internal.services.upkeep import expirer, folder, gatekeeper, lifeline, relay, stager
+from internal.services.upkeep import batches, expirer, folder, gatekeeper, lifeline, relay, stager
 from internal.services.worker.worker import Worker, WorkerSettings
 from tests.support.conditions import eventually
 from tests.support.store import Store
@@ -64,7 +64,7 @@ async def running_worker(
         wakeups or store.wakeups,
         Handlers(handlers),
         settings,
-        [*duties, relay(store.feed)],
+        [*duties, batches(store.batch_upkeep), relay(store.feed)],
     )
     running = RunningWorker(worker)
     try:

@@ -2,29 +2,32 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Sequence
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from internal.domain.accounts import Actor
+from internal.domain.batches import BatchProgress
 from internal.domain.ids import new_id
-from internal.domain.jobs import JobSummary
+from internal.domain.jobs import JobSummary, Status
 from internal.domain.ports.feed import Change, Kind
 from internal.services.audience import Audience
-from internal.services.live import EVENTS_PER_S, Live
+from internal.services.live import EVENTS_PER_S, MOST_BATCHES, Live
 from internal.services.watcher import MAX_UNSENT, News, Signal, Watcher
 from tests.support.audience import an_actor
 from tests.support.summaries import a_summary
 
 
 class Story:
-    """Listeners, Feed and Summaries of jobs that all succeeded, and the one Live that reads it."""
+    """Jobs and batches that all succeeded, as the ports show them, and the Live that reads it."""
 
     def __init__(self, *, events_per_s: float = EVENTS_PER_S) -> None:
         self.changes: list[Change] = []
         self.asked: list[int] = []
         self.now = 0.0
         self.audience = Audience(self)
-        self.live = Live(self, self, self.audience, events_per_s=events_per_s, now=lambda: self.now)
+        self.live = Live(
+            self, self, self, self.audience, events_per_s=events_per_s, now=lambda: self.now
+        )
 
     async def a_watcher(self, actor: Actor | None = None) -> Watcher:
         """One who comes after the feed's beginning."""
@@ -60,6 +63,38 @@ class Story:
         for job_id in job_ids:
             found.setdefault(owner[job_id], []).append(a_summary(job_id))
         return found
+
+    async def progress(
+        self, owners: Sequence[UUID], batch_ids: Sequence[UUID]
+    ) -> dict[UUID, list[BatchProgress]]:
+        self.asked.append(len(batch_ids))
+        (owner,) = owners
+        return {owner: [a_batch(each) for each in batch_ids]}
+
+
+def a_batch(batch_id: UUID) -> BatchProgress:
+    now = datetime.now(UTC)
+    counts = {status: 3 * (status is Status.SUCCEEDED) for status in Status}
+    return BatchProgress(batch_id, 3, 3, counts, created_at=now, finished_at=now)
+
+
+async def test_the_end_of_a_batch_is_told_behind_its_jobs_and_many_as_a_resync() -> None:
+    story = Story()
+    few, many, stranger = [await story.a_watcher() for _ in range(3)]
+    story.add(few, 2, Kind.BATCH)
+    story.add(few, 1)
+    story.add(many, MOST_BATCHES, Kind.BATCH)
+    story.add(many, 1, Kind.BATCH)
+
+    await story.live.run_once()
+
+    told = [each.event for each in await few.next() if not isinstance(each, Signal)]
+    assert told == ["job.succeeded", "batch.finished", "batch.finished"]
+    assert await many.next() == [Signal.RESYNC]
+    assert story.asked == [1, 2]
+    story.add(stranger, 1)
+    await story.live.run_once()
+    assert len(await stranger.next()) == 1
 
 
 async def test_the_changes_of_those_who_do_not_watch_are_not_looked_up() -> None:

@@ -17,6 +17,7 @@ from internal.adapters.http.accounts import AccountRoutes
 from internal.adapters.http.admin import AdminRoutes
 from internal.adapters.http.asgi import App
 from internal.adapters.http.auth import admit_anyone, admit_users
+from internal.adapters.http.batches import BatchRoutes
 from internal.adapters.http.dashboard import Dashboard, Site
 from internal.adapters.http.direct import Direct, route_handler
 from internal.adapters.http.errors import answer_error
@@ -31,6 +32,7 @@ from internal.adapters.http.requests import ApiRequest
 from internal.domain.ports.accounts import TokenIssuer
 from internal.domain.ports.fleet import Fleet
 from internal.services.accounts import Accounts
+from internal.services.batches import Batches
 from internal.services.invariants import Invariants
 from internal.services.jobs import Jobs
 from internal.services.queues import Queues
@@ -44,6 +46,7 @@ class Parts(msgspec.Struct, frozen=True):
     accounts: Accounts
     jobs: Jobs
     queues: Queues
+    batches: Batches
     invariants: Invariants
     tokens: TokenIssuer
     refresh_ttl: timedelta
@@ -65,6 +68,7 @@ def build_app(parts: Parts, more_handlers: Sequence[ControllerRouterHandler] = (
         *AccountRoutes(parts.accounts, parts.refresh_ttl).handlers(),
         *JobRoutes(parts.jobs).handlers(),
         *QueueRoutes(parts.queues).handlers(),
+        *BatchRoutes(parts.batches).handlers(),
         *LiveRoutes(parts.accounts).handlers(),
         *AdminRoutes(parts.invariants).handlers(),
         *OperationRoutes(parts.check_ready, parts.registry, parts.fleet).handlers(),

@@ -90,7 +90,10 @@ class BatchedJob(msgspec.Struct, frozen=True):
 
 
 class Batch(msgspec.Struct, frozen=True):
-    """A batch; its jobs are in the order of the request."""
+    """A batch; its jobs are in the order of the request.
+
+    `GET /v1/batches/{id}` tells how far it is. Jobs that were deduplicated do not count there.
+    """
 
     batch_id: UUID
     jobs: list[BatchedJob]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from base64 import urlsafe_b64decode, urlsafe_b64encode
-from contextlib import suppress
 from typing import Annotated, Any, Final
 from uuid import UUID
 
@@ -15,6 +13,7 @@ from litestar.params import Body, PathParameter
 
 from internal.adapters.http import job_shapes as shapes
 from internal.adapters.http.answers import JsonAnswer
+from internal.adapters.http.cursors import cursor_of, page_of
 from internal.adapters.http.faults import invalid
 from internal.adapters.http.requests import ApiRequest, header, read_query
 from internal.adapters.http.routes import also, private
@@ -28,7 +27,6 @@ from internal.domain.errors import (
     ValidationError,
 )
 from internal.domain.jobs import Status
-from internal.domain.listing import Page
 from internal.domain.submission import IdempotencyKey, Submission
 from internal.services.jobs import Jobs
 
@@ -102,10 +100,8 @@ class JobRoutes:
 
     async def page(self, request: ApiRequest) -> shapes.JobsAnswer:
         query = read_query(request, shapes.JobsQuery)
-        before = None if query.cursor is None else _read_cursor(query.cursor)
-        page = await self._jobs.page(request.user, query, Page(query.limit, before))
-        following = None if page.next_before is None else _cursor(page.next_before)
-        return shapes.JobsAnswer(page.jobs, following)
+        page = await self._jobs.page(request.user, query, page_of(query.limit, query.cursor))
+        return shapes.JobsAnswer(page.jobs, cursor_of(page.next_before))
 
     async def get(self, request: ApiRequest, id: JobId) -> shapes.JobAnswer:
         return shapes.JobAnswer(shapes.shown_job(await self._jobs.get(request.user, id)))
@@ -152,16 +148,3 @@ def _read_key(sent: bytes) -> Any:
         raise ValidationError.of(FieldError(KEY_HEADER, "is not UTF-8")) from error
     except msgspec.ValidationError as error:
         raise invalid(str(error), KEY_HEADER) from error
-
-
-def _cursor(before: UUID) -> str:
-    return urlsafe_b64encode(before.bytes).decode().rstrip("=")
-
-
-def _read_cursor(cursor: str) -> UUID:
-    with suppress(ValueError):
-        before = UUID(bytes=urlsafe_b64decode(cursor + "=="))
-        if _cursor(before) == cursor:  # base64 is read leniently above
-            return before
-    fault = FieldError("cursor", "is not one that a list gave: leave it out to start over")
-    raise ValidationError.of(fault)

@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import (
+    Column,
     ColumnElement,
     Select,
     Table,
@@ -74,7 +75,8 @@ def page_ids(user_id: UUID, where: JobFilter, page: Page) -> Select[Any]:
     statuses = _statuses(where)
     if statuses is None:
         jobs = schema.job
-        query = select(jobs.c.id).where(jobs.c.user_id == user_id, *_job_conditions(where))
+        within = _within_batches(user_id, where, jobs.c.id)
+        query = select(jobs.c.id).where(jobs.c.user_id == user_id, *_job_conditions(where), *within)
         if page.before is not None:
             query = query.where(jobs.c.id < page.before)
         return query.order_by(jobs.c.id.desc()).limit(page.limit + 1)
@@ -108,6 +110,7 @@ def _ids_with_status(
             jobs.c.id == place.c.job_id, jobs.c.user_id == user_id, *conditions
         )
         query = query.where(fits.limit(1).scalar_subquery())
+    query = query.where(*_within_batches(user_id, where, place.c.job_id))
     if status in FINISHED:
         query = query.where(place.c.status == STATUS_CODE[status])
     if where.finished_after is not None:
@@ -132,11 +135,26 @@ def _job_conditions(where: JobFilter) -> list[ColumnElement[bool]]:
         conditions.append(or_(*(literal(tag) == any_(jobs.tags) for tag in where.tag)))
     if where.worker:
         conditions.append(_ran_on(where.worker))
+    if where.batch:
+        conditions.append(jobs.batch_id.in_(where.batch))
     if where.created_after is not None:
         conditions.append(jobs.created_at >= where.created_after)
     if where.created_before is not None:
         conditions.append(jobs.created_at < where.created_before)
     return conditions
+
+
+def _within_batches(
+    user_id: UUID, where: JobFilter, job_id: Column[Any]
+) -> list[ColumnElement[bool]]:
+    """Where a batch's jobs can be: all others are passed over by the index, however many."""
+    if not where.batch:
+        return []
+    batch = schema.batch.c
+    own = (batch.user_id == user_id, batch.id.in_(where.batch))
+    first = select(batch.first_job).where(*own).order_by(batch.first_job).limit(1)
+    last = select(batch.last_job).where(*own).order_by(batch.last_job.desc()).limit(1)
+    return [job_id >= first.scalar_subquery(), job_id <= last.scalar_subquery()]
 
 
 def _ran_on(workers: Sequence[str]) -> ColumnElement[bool]:

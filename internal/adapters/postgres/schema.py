@@ -271,6 +271,21 @@ job = Table(
     postgresql_partition_by="RANGE (id)",
 )
 
+batch = Table(
+    "batch",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    _user(),
+    Column("total", Integer, nullable=False),
+    Column("first_job", Uuid, nullable=False),
+    Column("last_job", Uuid, nullable=False),
+    Column("waits_for", Uuid),
+    Column("created_at", Moment, nullable=False, server_default=NOW),
+    Column("finished_at", Moment),
+    Index("batch_by_user", "user_id", desc("id")),
+    Index("batch_unfinished", "user_id", "id", postgresql_where=text("finished_at is null")),
+)
+
 idempotency = Table(
     "idempotency",
     metadata,
@@ -451,7 +466,7 @@ outbox = Table(
     Column("user_id", Uuid, nullable=False),
     Column("kind", Text, nullable=False, server_default="changed"),
     Column("ids", ARRAY(Uuid)),
-    CheckConstraint("kind in ('changed', 'progress', 'ended')", name="outbox_kind"),
+    CheckConstraint("kind in ('changed', 'progress', 'ended', 'batch')", name="outbox_kind"),
 )
 
 feed = Table(

@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Final
 from uuid import UUID
 
+from internal.adapters.postgres.batches import keep_batch
 from internal.adapters.postgres.database import Database, Hot
 from internal.adapters.postgres.flows import Flows
 from internal.adapters.postgres.groups import Groups
@@ -52,21 +53,26 @@ class PostgresSubmissions:
         entries = [Entry(job, (actor.user_id, job.queue, job.route)) for job in jobs]
         if len(entries) == 1 and batch_id is None:
             return [await self._groups.add(entries[0])]
-        return await self._keep_batch(entries, batch_id)
+        return await self._keep_batch(actor, entries, batch_id)
 
-    async def _keep_batch(self, entries: Sequence[Entry], batch_id: UUID | None) -> list[Submitted]:
+    async def _keep_batch(
+        self, actor: Actor, entries: Sequence[Entry], batch_id: UUID | None
+    ) -> list[Submitted]:
         # One statement is a transaction already, unless a key may turn out to be taken.
-        keyed = any(entry.job.idempotency_key for entry in entries)
+        several = batch_id is not None or any(entry.job.idempotency_key for entry in entries)
         async with (
             self._database.hot() as connection,
             self._admit(connection, entries) as refused,
         ):
-            for error in refused.values():
-                raise error
+            if refused:
+                raise next(iter(refused.values()))
             flows = await self._flows.numbers(connection, {entry.flow for entry in entries})
             intake = Intake(connection, flows, aging=self._aging, batch_id=batch_id)
-            async with connection.transaction() if keyed else nullcontext():
+            async with connection.transaction() if several else nullcontext():
                 kept = [_unless_refused(each) for each in await intake.keep(entries)]
+                if batch_id is not None:
+                    ids = [entry.job.id for entry in entries]
+                    await keep_batch(connection, actor, batch_id, ids, kept)
         self._wake(kept, intake.topics)
         return kept
 

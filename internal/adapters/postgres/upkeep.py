@@ -20,6 +20,8 @@ from internal.domain.retry import Backoff, Strategy
 # Each day's partitions are locked by every hot statement, about 5 microseconds a day.
 PARTITION_DAYS_AHEAD: Final = 3
 PRUNED_AT_ONCE: Final = 1000
+# A minute's: more than 150 a second.
+BATCHES_PRUNED_AT_ONCE: Final = 10_000
 # Of a day of which fewer jobs are over, they are deleted one by one: half a second's work.
 PRUNED_SINGLY: Final = 10_000
 # Ten million jobs take about half a minute.
@@ -158,6 +160,8 @@ class PostgresUpkeep:
         async with self._database.hot() as connection:
             for sweep in SWEEPS:
                 await connection.execute(sweep)
+            values = (self._retention, self._retention_failed, BATCHES_PRUNED_AT_ONCE)
+            await connection.execute(statement("prune_batches"), *values)
             if not await self._retire_days(connection):
                 return
             pruned = PRUNED_AT_ONCE

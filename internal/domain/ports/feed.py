@@ -29,12 +29,14 @@ class Kind(StrEnum):
     CHANGED = "changed"
     PROGRESS = "progress"
     ENDED = "ended"
+    BATCH = "batch"
 
 
 class Change(msgspec.Struct, frozen=True):
     """An entry of the feed about one user.
 
-    `ids` are the jobs that changed or progressed, or the session that ended. None stands for more
+    `ids` are the jobs that changed or progressed, the session that ended, or batches whose last job
+    has. None stands for more
     than is worth naming, and for what no job's event can tell, such as a deletion.
     """
 

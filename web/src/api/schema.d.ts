@@ -313,6 +313,40 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/batches/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** How far a batch is */
+        get: operations["batch"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/batches": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Your batches, a page at a time */
+        get: operations["batches"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/ws/ticket": {
         parameters: {
             query?: never;
@@ -666,6 +700,8 @@ export interface components {
         /**
          * Batch
          * @description A batch; its jobs are in the order of the request.
+         *
+         *         `GET /v1/batches/{id}` tells how far it is. Jobs that were deduplicated do not count there.
          */
         Batch: {
             /** Format: uuid */
@@ -905,6 +941,54 @@ export interface components {
             max_running_per_key?: number;
             /** @default null */
             rate_limit_per_key?: components["schemas"]["RateLimit"] | null;
+        };
+        /**
+         * BatchProgressAnswer
+         * @description One batch; its end is told over the WebSocket, as `batch.finished` with this as `batch`.
+         */
+        BatchProgressAnswer: {
+            data: components["schemas"]["BatchProgress"];
+        };
+        /**
+         * BatchProgress
+         * @description `finished` of `total` jobs have ended; `counts` has those that still exist, by status.
+         *
+         *         The total counts the jobs that the batch brought in; those whose idempotency keys existed belong
+         *         to where they came from. Ended jobs that were deleted or are past retention stay `finished`.
+         *         `finished_at` is when the last one was first seen to have ended. A retry by hand shows in the
+         *         numbers and changes nothing else.
+         */
+        BatchProgress: {
+            /** Format: uuid */
+            id: string;
+            total: number;
+            finished: number;
+            counts: {
+                [key: string]: number;
+            };
+            /** Format: date-time */
+            created_at: string;
+            finished_at: string | null;
+        };
+        /**
+         * BatchesAnswer
+         * @description A page of batches, the newest first; `next_cursor` is null on the last one.
+         */
+        BatchesAnswer: {
+            data: components["schemas"]["BatchSummary"][];
+            next_cursor: string | null;
+        };
+        /**
+         * BatchSummary
+         * @description A batch without a look at its jobs, for lists.
+         */
+        BatchSummary: {
+            /** Format: uuid */
+            id: string;
+            total: number;
+            /** Format: date-time */
+            created_at: string;
+            finished_at: string | null;
         };
         /**
          * TicketAnswer
@@ -1238,6 +1322,15 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
+            /** @description `RATE_LIMITED`: Too many attempts: wait and try again */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
             /** @description `UNAVAILABLE`: The database is not reachable now: try again shortly */
             503: {
                 headers: {
@@ -1258,6 +1351,7 @@ export interface operations {
                 priority?: components["schemas"]["Priority"][];
                 tag?: string[];
                 worker?: string[];
+                batch?: string[];
                 created_after?: string | null;
                 created_before?: string | null;
                 finished_after?: string | null;
@@ -1291,6 +1385,15 @@ export interface operations {
             };
             /** @description `UNAUTHENTICATED`: A valid access token is required: log in, then send 'Authorization: Bearer ACCESS_TOKEN' */
             401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `RATE_LIMITED`: Too many attempts: wait and try again */
+            429: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -1379,6 +1482,19 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
+            /**
+             * @description `RATE_LIMITED`: Too many attempts: wait and try again
+             *
+             *     `QUOTA_EXCEEDED`: You would have more unfinished jobs than you may: wait until some have finished
+             */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
             /** @description `UNAVAILABLE`: The database is not reachable now: try again shortly */
             503: {
                 headers: {
@@ -1448,6 +1564,19 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
+            /**
+             * @description `RATE_LIMITED`: Too many attempts: wait and try again
+             *
+             *     `QUOTA_EXCEEDED`: You would have more unfinished jobs than you may: wait until some have finished
+             */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
             /** @description `UNAVAILABLE`: The database is not reachable now: try again shortly */
             503: {
                 headers: {
@@ -1500,6 +1629,15 @@ export interface operations {
             };
             /** @description `NOT_FOUND`: There is no such thing, or it is not yours */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `RATE_LIMITED`: Too many attempts: wait and try again */
+            429: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -1573,6 +1711,15 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
+            /** @description `RATE_LIMITED`: Too many attempts: wait and try again */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
             /** @description `UNAVAILABLE`: The database is not reachable now: try again shortly */
             503: {
                 headers: {
@@ -1632,6 +1779,15 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
+            /** @description `RATE_LIMITED`: Too many attempts: wait and try again */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
             /** @description `UNAVAILABLE`: The database is not reachable now: try again shortly */
             503: {
                 headers: {
@@ -1684,6 +1840,15 @@ export interface operations {
             };
             /** @description `NOT_FOUND`: There is no such thing, or it is not yours */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `RATE_LIMITED`: Too many attempts: wait and try again */
+            429: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -1768,6 +1933,15 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
+            /** @description `RATE_LIMITED`: Too many attempts: wait and try again */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
             /** @description `UNAVAILABLE`: The database is not reachable now: try again shortly */
             503: {
                 headers: {
@@ -1836,6 +2010,15 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
+            /** @description `RATE_LIMITED`: Too many attempts: wait and try again */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
             /** @description `UNAVAILABLE`: The database is not reachable now: try again shortly */
             503: {
                 headers: {
@@ -1876,6 +2059,15 @@ export interface operations {
             };
             /** @description `UNAUTHENTICATED`: A valid access token is required: log in, then send 'Authorization: Bearer ACCESS_TOKEN' */
             401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `RATE_LIMITED`: Too many attempts: wait and try again */
+            429: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -1930,6 +2122,15 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
+            /** @description `RATE_LIMITED`: Too many attempts: wait and try again */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
             /** @description `UNAVAILABLE`: The database is not reachable now: try again shortly */
             503: {
                 headers: {
@@ -1973,6 +2174,15 @@ export interface operations {
             };
             /** @description `UNAUTHENTICATED`: A valid access token is required: log in, then send 'Authorization: Bearer ACCESS_TOKEN' */
             401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `RATE_LIMITED`: Too many attempts: wait and try again */
+            429: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -2039,6 +2249,15 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
+            /** @description `RATE_LIMITED`: Too many attempts: wait and try again */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
             /** @description `UNAVAILABLE`: The database is not reachable now: try again shortly */
             503: {
                 headers: {
@@ -2086,6 +2305,15 @@ export interface operations {
             };
             /** @description `UNAUTHENTICATED`: A valid access token is required: log in, then send 'Authorization: Bearer ACCESS_TOKEN' */
             401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `RATE_LIMITED`: Too many attempts: wait and try again */
+            429: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -2152,6 +2380,15 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
+            /** @description `RATE_LIMITED`: Too many attempts: wait and try again */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
             /** @description `UNAVAILABLE`: The database is not reachable now: try again shortly */
             503: {
                 headers: {
@@ -2211,6 +2448,142 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
+            /** @description `RATE_LIMITED`: Too many attempts: wait and try again */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `UNAVAILABLE`: The database is not reachable now: try again shortly */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    batch: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description A batch's id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description How far a batch is */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BatchProgressAnswer"];
+                };
+            };
+            /** @description `VALIDATION_ERROR`: The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `UNAUTHENTICATED`: A valid access token is required: log in, then send 'Authorization: Bearer ACCESS_TOKEN' */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `NOT_FOUND`: There is no such thing, or it is not yours */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `RATE_LIMITED`: Too many attempts: wait and try again */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `UNAVAILABLE`: The database is not reachable now: try again shortly */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    batches: {
+        parameters: {
+            query?: {
+                limit?: number;
+                cursor?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Your batches, a page at a time */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BatchesAnswer"];
+                };
+            };
+            /** @description `VALIDATION_ERROR`: The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `UNAUTHENTICATED`: A valid access token is required: log in, then send 'Authorization: Bearer ACCESS_TOKEN' */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `RATE_LIMITED`: Too many attempts: wait and try again */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
             /** @description `UNAVAILABLE`: The database is not reachable now: try again shortly */
             503: {
                 headers: {
@@ -2251,6 +2624,15 @@ export interface operations {
             };
             /** @description `UNAUTHENTICATED`: A valid access token is required: log in, then send 'Authorization: Bearer ACCESS_TOKEN' */
             401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `RATE_LIMITED`: Too many attempts: wait and try again */
+            429: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -2307,6 +2689,15 @@ export interface operations {
             };
             /** @description `FORBIDDEN`: This needs a role or scope that you do not have */
             403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `RATE_LIMITED`: Too many attempts: wait and try again */
+            429: {
                 headers: {
                     [name: string]: unknown;
                 };
