@@ -46,8 +46,18 @@ class JobContext(Protocol):
     def canceled(self) -> bool:
         """Whether the owner asked for a cancel: finish or raise soon."""
 
-    def progress(self, share: float) -> None:
-        """Report how much is done, from 0 to 1; the newest report is shown within a second."""
+    def progress(self, share: float, note: str | None = None) -> None:
+        """Report how much is done, from 0 to 1; the newest report is shown within a second.
+
+        A note, of 200 characters at most, says it in words, and stays until the next one.
+        """
+
+    def log(self, line: object) -> None:
+        """Add a line to the attempt's log, which its owner sees within a second.
+
+        Of an attempt 1,000 lines are kept, 100 a second, and of a line 2,000 characters. May be
+        called from any thread.
+        """
 
 
 def _duration(value: str | timedelta) -> timedelta:

@@ -91,6 +91,7 @@ class Job(msgspec.Struct, frozen=True):
     result: str | None
     last_error: str | None
     progress: float | None
+    progress_note: str | None
     cancel_requested_at: Moment | None
     version: int
     created_at: Moment
@@ -119,6 +120,7 @@ class JobSummary(msgspec.Struct, frozen=True):
     payload_preview: str | None
     error_preview: str | None
     progress: float | None
+    progress_note: str | None
     cancel_requested_at: Moment | None
     version: int
     created_at: Moment
@@ -137,6 +139,8 @@ class Attempt(msgspec.Struct, frozen=True):
     status: Outcome
     worker: str
     error: str | None
+    progress: float | None
+    progress_note: str | None
     started_at: Moment
     finished_at: Moment | None
 

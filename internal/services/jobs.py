@@ -10,6 +10,7 @@ from uuid import UUID
 import msgspec
 
 from internal.domain.accounts import Actor
+from internal.domain.attempt_log import LogPage, LogPlace
 from internal.domain.errors import FieldError, NotFoundError, UnavailableError, ValidationError
 from internal.domain.handlers import Handlers
 from internal.domain.ids import new_id
@@ -109,6 +110,12 @@ class Jobs(msgspec.Struct, frozen=True):
         """Why a job waits, and until when, as far as that can be told."""
         return explain(_found(await self.standings.standing(actor, job_id)))
 
+    async def logs(
+        self, actor: Actor, job_id: UUID, after: LogPlace, attempt: int | None, limit: int
+    ) -> LogPage:
+        """What a job's handler logged, the oldest line first."""
+        return _found(await self.reads.logs(actor, job_id, after, attempt, limit))
+
     async def page(self, actor: Actor, where: JobFilter, page: Page) -> JobPage:
         """One page of a list, the newest submission first.
 
@@ -192,6 +199,7 @@ def _as_taken_in(new: NewJob, submitted: Submitted) -> Job:
         result=None,
         last_error=None,
         progress=None,
+        progress_note=None,
         cancel_requested_at=None,
         version=1,
         created_at=submitted.created_at,

@@ -17,7 +17,7 @@ from internal.domain.ports.jobs import Summaries
 from internal.services.allowance import Allowance, Resyncs
 from internal.services.audience import Audience
 from internal.services.duty import Duty
-from internal.services.watcher import MAX_UNSENT, BatchEvent, JobEvent, Signal
+from internal.services.watcher import MAX_UNSENT, BatchEvent, JobEvent, LogEvent, News, Signal
 
 READ_AT_ONCE: Final = 200
 # A look-up takes 25 microseconds of the database's time: a twentieth of a core for each process,
@@ -34,6 +34,7 @@ class _Digest(msgspec.Struct):
 
     changed: set[UUID] = msgspec.field(default_factory=set)
     progressed: set[UUID] = msgspec.field(default_factory=set)
+    logged: set[UUID] = msgspec.field(default_factory=set)
     ended: set[UUID] = msgspec.field(default_factory=set)
     batches: set[UUID] = msgspec.field(default_factory=set)
     is_too_much: bool = False
@@ -44,7 +45,7 @@ class _Digest(msgspec.Struct):
 
     @property
     def events(self) -> int:
-        return len(self.jobs) + len(self.batches)
+        return len(self.jobs) + len(self.logged) + len(self.batches)
 
 
 class Live:
@@ -98,8 +99,10 @@ class Live:
         for user_id, digest in told.items():
             # The oldest change first, as far as one look can tell.
             found = sorted(jobs.get(user_id, ()), key=lambda job: job.updated_at)
-            if found:
-                self._audience.tell(user_id, [_event(job, digest) for job in found])
+            news: list[News] = [_event(job, digest) for job in found]
+            news += [LogEvent(job_id) for job_id in digest.logged]
+            if news:
+                self._audience.tell(user_id, news)
             if digest.batches:
                 await self._tell_batches(user_id, digest.batches)
         for user_id, digest in digests.items():
@@ -146,6 +149,8 @@ def _digests(changes: Iterable[Change]) -> dict[UUID, _Digest]:
                 digest.changed.update(change.ids)
             case Kind.PROGRESS:
                 digest.progressed.update(change.ids)
+            case Kind.LOGGED:
+                digest.logged.update(change.ids)
             case Kind.ENDED:
                 digest.ended.update(change.ids)
             case Kind.BATCH:

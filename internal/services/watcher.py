@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from enum import StrEnum
 from typing import Final
+from uuid import UUID
 
 import msgspec
 
@@ -38,7 +39,14 @@ class BatchEvent(msgspec.Struct, frozen=True):
     batch: BatchProgress
 
 
-News = JobEvent | BatchEvent | Signal
+class LogEvent(msgspec.Struct, frozen=True):
+    """A job has logged: whoever shows its log reads on."""
+
+    job_id: UUID
+    event: str = "job.logged"
+
+
+News = JobEvent | LogEvent | BatchEvent | Signal
 
 
 class Watcher:

@@ -254,7 +254,6 @@ $$;
 """
 
 STATE = """
-drop view job_state;
 create view job_state as
   select job_id, user_id, 0::smallint as status, attempts, number, max_attempts, version, run_at,
          since, null::timestamptz as cancel_requested_at, null::real as progress,
@@ -277,7 +276,6 @@ create view job_state as
 """
 
 STATE_BEFORE = """
-drop view job_state;
 create view job_state as
   select job_id, user_id, 0::smallint as status, attempts, number, max_attempts, version, run_at,
          since, null::timestamptz as cancel_requested_at, null::real as progress from blocked
@@ -317,12 +315,14 @@ drop table queue;
 
 
 def upgrade() -> None:
+    op.execute("drop view job_state")
     for part in (QUEUES, LANES, PLACES, EXPIRY, LANE_OF, WAKING, STATE):
         _execute(part)
 
 
 def downgrade() -> None:
     before = runpy.run_path(str(Path(__file__).with_name("0002_fair_claims.py")))["WAKING"]
+    op.execute("drop view job_state")
     _execute(STATE_BEFORE)
     _execute("drop trigger ready_wakes_flows on ready")
     _execute("drop function wake_flows, wake_tenants, tend_flows, virtual_time_in_service")

@@ -17,7 +17,7 @@ from internal.adapters.postgres.wakeups import PostgresWakeups
 from internal.domain.errors import UnavailableError
 from internal.domain.jobs import Outcome, Status
 from internal.domain.ports.feed import Topic
-from internal.domain.ports.work import Lease
+from internal.domain.ports.work import Lease, Progress
 from tests.support.conditions import eventually
 from tests.support.store import ROUTES, Store, a_job, an_end
 
@@ -72,7 +72,7 @@ async def test_progress_does_not_wait_for_jobs_that_are_ending(store: Store) -> 
     actor, worker = await store.a_user(), await store.a_worker()
     await store.submissions.submit(actor, [a_job(0), a_job(1)])
     ending, running = await store.work.claim(worker, ROUTES, 2)
-    shares = {Lease(job.id, job.token): 0.5 for job in (ending, running)}
+    shares = {Lease(job.id, job.token): Progress(0.5) for job in (ending, running)}
 
     async with store.database.hot() as connection, connection.transaction():
         await connection.execute("select from lease where job_id = $1 for update", ending.id)

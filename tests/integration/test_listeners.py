@@ -14,7 +14,7 @@ from internal.domain.accounts import Actor
 from internal.domain.jobs import Status
 from internal.domain.listing import JobFilter, Page
 from internal.domain.ports.feed import Change, Kind
-from internal.domain.ports.work import Lease
+from internal.domain.ports.work import Lease, Progress
 from internal.services.audience import Audience
 from internal.services.watcher import Signal
 from tests.support.conditions import eventually
@@ -190,7 +190,7 @@ async def what_workers_do(store: Store, actor: Actor) -> UUID:
     claimed = await store.claim_one(worker)
     await store.work.hand_back([(Lease(claimed.id, claimed.token), 0)])
     claimed = await store.claim_one(worker)
-    await store.work.progress({Lease(claimed.id, claimed.token): 0.5})
+    await store.work.progress({Lease(claimed.id, claimed.token): Progress(0.5)})
     await store.commands.cancel(actor, job.id)
     await store.work.finish([an_end(claimed)])
     return job.id

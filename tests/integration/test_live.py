@@ -31,8 +31,8 @@ LARGE_TAGS = ["\N{SAILBOAT}" * 49 + chr(0x1F600 + number) for number in range(20
 SUMMARY = {
     *("id", "type", "queue", "priority", "status", "attempts", "max_attempts", "run_at"),
     *("timeout_ms", "idempotency_key", "tags", "payload_preview", "error_preview", "progress"),
-    *("cancel_requested_at", "version", "created_at", "updated_at", "started_at", "finished_at"),
-    *("concurrency_key", "rate_key", "expires_at"),
+    *("progress_note", "cancel_requested_at", "version", "created_at", "updated_at"),
+    *("started_at", "finished_at", "concurrency_key", "rate_key", "expires_at"),
 }
 
 

@@ -61,6 +61,7 @@ async def test_every_route_of_the_contract_is_described(document: dict[str, Any]
         "GET /v1/jobs/{id}",
         "GET /v1/jobs/{id}/attempts",
         "GET /v1/jobs/{id}/why",
+        "GET /v1/jobs/{id}/logs",
         "POST /v1/jobs/{id}/cancel",
         "POST /v1/jobs/{id}/retry",
         "DELETE /v1/jobs/{id}",

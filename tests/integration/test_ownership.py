@@ -20,6 +20,7 @@ FITTING = {
     "get": Status.QUEUED,
     "attempts": Status.RUNNING,
     "why": Status.QUEUED,
+    "logs": Status.RUNNING,
     "cancel": Status.QUEUED,
     "retry": Status.CANCELED,
     "delete": Status.CANCELED,

@@ -152,13 +152,18 @@ def _statements(known: Known) -> Statements:
         "succeed": (statement("succeed"), _successes(leased, tokens)),
         "fold": (statement("fold"), (100, 1)),
         "expired": (statement("expired"), (100,)),
-        "progress": (statement("progress"), (leased, tokens, [0.5] * len(leased))),
+        "progress": (
+            statement("progress"),
+            (leased, tokens, [0.5] * len(leased), ["half"] * len(leased)),
+        ),
+        "log": (statement("log"), (leased, tokens, *_lines(leased))),
         "beat": (statement("beat"), ("worker 1", TTL, 5, 20)),
         "listen": (statement("listen"), ([user_id, *known.newest], TTL)),
         "stage": (statement("stage"), (STAGED_AT_ONCE, AGING)),
         "prune": (statement("prune"), (timedelta(0), timedelta(0), 100)),
         "get": (statement("get"), (user_id, over)),
         "attempts": (statement("attempts"), (user_id, over)),
+        "logs": (statement("logs"), (user_id, over, 0, 0, 2, 201)),
         "summaries": (statement("summaries"), ([user_id], known.newest)),
         "cancel": (statement("cancel"), (user_id, known.queued)),
         "retry": (statement("retry"), (user_id, over, AGING)),
@@ -176,13 +181,20 @@ def _statements(known: Known) -> Statements:
 
 
 def _ends(jobs: Sequence[UUID], tokens: Sequence[int]) -> Values:
-    succeeded = (1, 4, 0, 0.0, 5.0, 0.0, None, "null", None)
+    succeeded = (1, 4, 0, 0.0, 5.0, 0.0, None, "null", None, None)
     return (AGING, jobs, tokens, *([value] * len(jobs) for value in succeeded))
 
 
 def _successes(jobs: Sequence[UUID], tokens: Sequence[int]) -> Values:
     """As they mostly are: all with the same result, none with progress."""
-    return (jobs, tokens, [5.0] * len(jobs), [0.0] * len(jobs), ["null"], [])
+    return (jobs, tokens, [5.0] * len(jobs), [0.0] * len(jobs), ["null"], [], [])
+
+
+def _lines(jobs: Sequence[UUID]) -> Values:
+    """Three of each."""
+    each = [(job_id, number) for job_id in jobs for number in (1, 2, 3)]
+    logged = ([job_id for job_id, _ in each], [number for _, number in each])
+    return (*logged, [5.0] * len(each), ["a line"] * len(each))
 
 
 def _page(user_id: UUID, where: JobFilter, before: UUID | None) -> tuple[str, Values]:

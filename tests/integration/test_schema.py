@@ -12,7 +12,7 @@ from internal.adapters.postgres.database import sqlalchemy_url
 from internal.adapters.postgres.schema import metadata
 from tests.support.postgres import on_every_postgres
 
-PARTITION = re.compile(r"(job|finished|attempt)_\d{8}")
+PARTITION = re.compile(r"(job|finished|attempt|attempt_log)_\d{8}")
 
 
 @on_every_postgres

@@ -14,7 +14,11 @@ class AttemptContext:
     canceled: bool = False
     type: str = "test"
     job_id: UUID = field(default_factory=uuid4)
-    reported: list[float] = field(default_factory=list)
+    reported: list[tuple[float, str | None]] = field(default_factory=list)
+    logged: list[str] = field(default_factory=list)
 
-    def progress(self, share: float) -> None:
-        self.reported.append(share)
+    def progress(self, share: float, note: str | None = None) -> None:
+        self.reported.append((share, note))
+
+    def log(self, line: object) -> None:
+        self.logged.append(str(line))

@@ -79,6 +79,9 @@ _LOAD: Final = """
 
     insert into attempt (job_id, number, user_id, status, worker_id, started_at, finished_at)
     select job_id, 1, user_id, 1, 'worker 1', now(), now() from input where n % 4 = 3;
+
+    insert into attempt_log (job_id, attempt, number, user_id, at, line)
+    select job_id, 1, 1, user_id, now(), 'a line' from input where n % 4 = 3;
 """
 
 # Twice what the largest slice of an inspection touches, little beside leases compared with ends.

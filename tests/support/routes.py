@@ -15,6 +15,7 @@ JSON = {"Content-Type": "application/json"}
 JOB_FIELDS = [
     "id", "type", "queue", "priority", "status", "attempts", "max_attempts", "run_at", "backoff",
     "timeout_ms", "idempotency_key", "tags", "payload", "result", "last_error", "progress",
+    "progress_note",
     "cancel_requested_at", "version", "created_at", "updated_at", "started_at", "finished_at",
     "concurrency_key", "rate_key", "expires_at",
 ]  # fmt: skip

@@ -26,6 +26,7 @@ def a_summary(job_id: UUID | None = None, status: Status = Status.SUCCEEDED) -> 
         payload_preview=None,
         error_preview=None,
         progress=None,
+        progress_note=None,
         cancel_requested_at=None,
         version=1,
         created_at=now,

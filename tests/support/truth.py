@@ -32,6 +32,9 @@ ORPHANS = """
     select 'attempt', job_id from attempt a
     where not exists (select from job where id = a.job_id and user_id = a.user_id)
     union all
+    select 'log', job_id from attempt_log l
+    where not exists (select from job where id = l.job_id and user_id = l.user_id)
+    union all
     select 'key', job_id from idempotency i
     where not exists (
       select from job

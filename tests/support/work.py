@@ -9,7 +9,7 @@ from uuid import UUID
 
 from internal.domain.handlers import Handler, Handlers
 from internal.domain.ids import new_id
-from internal.domain.ports.work import Beat, ClaimedJob, Finish, Lease
+from internal.domain.ports.work import Beat, ClaimedJob, Finish, Lease, LoggedLine, Progress
 from internal.domain.retry import Strategy
 from internal.services.worker.completer import Completer
 from internal.services.worker.executor import Executor
@@ -55,6 +55,8 @@ class Ends:
         self.recorded: list[Finish] = []
         self.flushes: list[int] = []
         self.handed_back: list[Lease] = []
+        self.logged: list[dict[Lease, Sequence[LoggedLine]]] = []
+        self.ending: set[UUID] = set()
 
     async def finish(self, ends: Sequence[Finish]) -> set[UUID]:
         self._meet_fault()
@@ -66,8 +68,13 @@ class Ends:
         self._meet_fault()
         self.handed_back += [lease for lease, _ in leases]
 
-    async def progress(self, shares: Mapping[Lease, float]) -> None:
+    async def progress(self, reports: Mapping[Lease, Progress]) -> None:
         self._meet_fault()
+
+    async def log(self, lines: Mapping[Lease, Sequence[LoggedLine]]) -> set[UUID]:
+        self._meet_fault()
+        self.logged.append(dict(lines))
+        return {lease.job_id for lease in lines} - self.ending
 
     def _meet_fault(self) -> None:
         if self.faults:

@@ -24,6 +24,7 @@ from internal.adapters.http.errors import answer_error
 from internal.adapters.http.frame import Frame, RequestLog
 from internal.adapters.http.jobs import JobRoutes
 from internal.adapters.http.live import LiveRoutes
+from internal.adapters.http.logs import LogRoutes
 from internal.adapters.http.metrics import RequestMetrics
 from internal.adapters.http.openapi import describe
 from internal.adapters.http.operation import OperationRoutes, Readiness
@@ -69,6 +70,7 @@ def build_app(parts: Parts, more_handlers: Sequence[ControllerRouterHandler] = (
         *JobRoutes(parts.jobs).handlers(),
         *QueueRoutes(parts.queues).handlers(),
         *BatchRoutes(parts.batches).handlers(),
+        *LogRoutes(parts.jobs).handlers(),
         *LiveRoutes(parts.accounts).handlers(),
         *AdminRoutes(parts.invariants).handlers(),
         *OperationRoutes(parts.check_ready, parts.registry, parts.fleet).handlers(),

@@ -46,6 +46,7 @@ class Job(msgspec.Struct, frozen=True):
     result: Raw | None
     last_error: str | None
     progress: float | None
+    progress_note: str | None
     cancel_requested_at: Moment | None
     version: int
     created_at: Moment

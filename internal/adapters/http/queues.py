@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from base64 import urlsafe_b64decode, urlsafe_b64encode
 from typing import Annotated, Final
 
 import msgspec
@@ -12,6 +11,7 @@ from litestar.openapi.spec import Example
 from litestar.params import Body, PathParameter
 from msgspec import Meta
 
+from internal.adapters.http.cursors import read_cursor, write_cursor
 from internal.adapters.http.requests import ApiRequest, read_query
 from internal.adapters.http.routes import private
 from internal.domain.errors import FieldError, NotFoundError, ValidationError
@@ -69,9 +69,9 @@ class QueueRoutes:
 
     async def page(self, request: ApiRequest) -> QueuesAnswer:
         query = read_query(request, QueuesQuery)
-        after = "" if query.cursor is None else _read_cursor(query.cursor)
+        after = "" if query.cursor is None else _read_name(query.cursor)
         page = await self._queues.page(request.user, after, query.limit)
-        following = None if page.next_after is None else _cursor(page.next_after)
+        following = None if page.next_after is None else write_cursor(page.next_after.encode())
         return QueuesAnswer(page.queues, following)
 
     async def get(self, request: ApiRequest, name: Name) -> QueueAnswer:
@@ -87,16 +87,12 @@ class QueueRoutes:
         return QueueAnswer(await self._queues.pause(request.user, name, paused=False))
 
 
-def _cursor(after: str) -> str:
-    return urlsafe_b64encode(after.encode()).decode().rstrip("=")
-
-
-def _read_cursor(cursor: str) -> str:
+def _read_name(cursor: str) -> str:
     try:
-        after = urlsafe_b64decode(cursor + "==").decode()
-    except ValueError:
-        after = ""
-    if after and "\0" not in after and _cursor(after) == cursor:  # base64 is read leniently above
-        return after
-    fault = FieldError("cursor", "is not one that a list gave: leave it out to start over")
-    raise ValidationError.of(fault)
+        after = read_cursor(cursor).decode()
+    except UnicodeDecodeError:
+        after = "\0"
+    if not after or "\0" in after:
+        fault = FieldError("cursor", "is not one that a list gave: leave it out to start over")
+        raise ValidationError.of(fault)
+    return after

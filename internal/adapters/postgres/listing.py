@@ -188,6 +188,7 @@ def _summary(row: Row) -> JobSummary:
         payload_preview=row["payload_preview"],
         error_preview=row["error_preview"],
         progress=row["progress"],
+        progress_note=row["progress_note"],
         cancel_requested_at=row["cancel_requested_at"],
         version=row["version"],
         created_at=row["created_at"],

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Final
 from uuid import UUID
 
 from internal.adapters.postgres.codes import OUTCOMES, PRIORITIES, STATUSES, backoff_of
-from internal.adapters.postgres.database import Database, Row
+from internal.adapters.postgres.database import Database, Hot, Row
 from internal.adapters.postgres.statements import statement
 from internal.domain.accounts import Actor
+from internal.domain.attempt_log import LogLine, LogPage, LogPlace
 from internal.domain.jobs import Attempt, Job
+
+LAST_ATTEMPT: Final = 2**31 - 1
 
 
 class PostgresReads:
@@ -25,21 +29,42 @@ class PostgresReads:
     async def attempts(self, actor: Actor, job_id: UUID) -> list[Attempt] | None:
         async with self._database.hot() as connection:
             rows = await connection.fetch(statement("attempts"), actor.user_id, job_id)
-            if not rows:
-                owned = "select from job where user_id = $1 and id = $2"
-                if await connection.fetchrow(owned, actor.user_id, job_id) is None:
-                    return None
+            if not rows and not await _owns(connection, actor, job_id):
+                return None
         return [
             Attempt(
                 number=row["number"],
                 status=OUTCOMES[row["status"]],
                 worker=row["worker_id"],
                 error=row["error"],
+                progress=row["progress"],
+                progress_note=row["progress_note"],
                 started_at=row["started_at"],
                 finished_at=row["finished_at"],
             )
             for row in rows
         ]
+
+    async def logs(
+        self, actor: Actor, job_id: UUID, after: LogPlace, attempt: int | None, limit: int
+    ) -> LogPage | None:
+        if attempt is not None and after.attempt < attempt:
+            after = LogPlace(attempt)
+        place = (after.attempt, after.number, attempt or LAST_ATTEMPT)
+        async with self._database.hot() as connection:
+            values = (actor.user_id, job_id, *place, limit + 1)
+            rows = await connection.fetch(statement("logs"), *values)
+            if not rows and not await _owns(connection, actor, job_id):
+                return None
+        shown = rows[:limit]
+        lines = [LogLine(row["at"], row["attempt"], row["line"]) for row in shown]
+        more = len(rows) > limit
+        return LogPage(lines, LogPlace(*shown[-1][:2]) if more else None)
+
+
+async def _owns(connection: Hot, actor: Actor, job_id: UUID) -> bool:
+    query = "select from job where user_id = $1 and id = $2"
+    return await connection.fetchrow(query, actor.user_id, job_id) is not None
 
 
 def _job(row: Row) -> Job:
@@ -63,6 +88,7 @@ def _job(row: Row) -> Job:
         result=row["result"],
         last_error=row["last_error"],
         progress=row["progress"],
+        progress_note=row["progress_note"],
         cancel_requested_at=row["cancel_requested_at"],
         version=row["version"],
         created_at=row["created_at"],

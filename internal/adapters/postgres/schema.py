@@ -354,6 +354,7 @@ lease = Table(
     Column("cancel_requested_at", Moment),
     Column("progress", REAL),
     Column("charge", REAL, nullable=False, server_default=text("0")),
+    Column("progress_note", Text),
     PrimaryKeyConstraint("job_id"),
     CheckConstraint("attempts < max_attempts", name="lease_attempts"),
     Index("lease_to_stop", "worker_id", postgresql_where=text("cancel_requested_at is not null")),
@@ -386,7 +387,20 @@ attempt = Table(
     Column("progress", REAL),
     Column("started_at", Moment, nullable=False),
     Column("finished_at", Moment, nullable=False),
+    Column("progress_note", Text),
     CheckConstraint("status between 1 and 6", name="attempt_status"),
+    postgresql_partition_by="RANGE (job_id)",
+)
+
+attempt_log = Table(
+    "attempt_log",
+    metadata,
+    Column("job_id", Uuid, primary_key=True),
+    Column("attempt", Integer, primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("user_id", Uuid, nullable=False),
+    Column("at", Moment, nullable=False),
+    Column("line", Text, nullable=False),
     postgresql_partition_by="RANGE (job_id)",
 )
 
@@ -466,7 +480,9 @@ outbox = Table(
     Column("user_id", Uuid, nullable=False),
     Column("kind", Text, nullable=False, server_default="changed"),
     Column("ids", ARRAY(Uuid)),
-    CheckConstraint("kind in ('changed', 'progress', 'ended', 'batch')", name="outbox_kind"),
+    CheckConstraint(
+        "kind in ('changed', 'progress', 'logged', 'ended', 'batch')", name="outbox_kind"
+    ),
 )
 
 feed = Table(

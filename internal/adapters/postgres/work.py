@@ -14,7 +14,7 @@ from internal.adapters.postgres.database import Database, Hot, Row
 from internal.adapters.postgres.statements import statement
 from internal.domain.jobs import Outcome, Status
 from internal.domain.ports.feed import Topic, Wakeups
-from internal.domain.ports.work import Beat, ClaimedJob, Finish, Lease
+from internal.domain.ports.work import Beat, ClaimedJob, Finish, Lease, LoggedLine, Progress
 
 CLAIM_TIMEOUT_S: Final = 5.0
 MS: Final = timedelta(milliseconds=1)
@@ -76,16 +76,25 @@ class PostgresWork:
             answer = await record(connection, self._aging, rows)
         self._wakeups.send(*topics_of(answer))
 
-    async def progress(self, shares: Mapping[Lease, float]) -> None:
+    async def progress(self, reports: Mapping[Lease, Progress]) -> None:
         async with self._database.hot() as connection:
             told = await connection.fetch(
                 statement("progress"),
-                [lease.job_id for lease in shares],
-                [lease.token for lease in shares],
-                list(shares.values()),
+                [lease.job_id for lease in reports],
+                [lease.token for lease in reports],
+                [report.share for report in reports.values()],
+                [report.note for report in reports.values()],
             )
         if told:
             self._wakeups.send(Topic.OUTBOX)
+
+    async def log(self, lines: Mapping[Lease, Sequence[LoggedLine]]) -> set[UUID]:
+        async with self._database.hot() as connection:
+            values = _columns_of_lines(lines, time.monotonic())
+            (answer,) = await connection.fetch(statement("log"), *values)
+        if answer["told"]:
+            self._wakeups.send(Topic.OUTBOX)
+        return set(answer["jobs"])
 
     async def register(
         self, worker_id: str, ttl: timedelta, slots: int, routes: Sequence[str]
@@ -141,7 +150,29 @@ def _successes(ends: Sequence[Finish], now: float) -> tuple[list[Any], ...]:
         [end.ran_ms for end in ends],
         [1000 * (now - end.ended) for end in ends],
         once([end.result for end in ends]),
-        if_any([end.progress for end in ends]),
+        *_columns_of_reports([end.progress for end in ends]),
+    )
+
+
+def _columns_of_reports(reports: list[Progress | None]) -> tuple[list[Any], list[Any]]:
+    """Shares and notes; most ends have none."""
+    if not if_any(reports):
+        return [], []
+    shares = [each and each.share for each in reports]
+    return shares, if_any([each and each.note for each in reports])
+
+
+def _columns_of_lines(
+    lines: Mapping[Lease, Sequence[LoggedLine]], now: float
+) -> tuple[list[Any], ...]:
+    each = [(lease.job_id, line) for lease, of_job in lines.items() for line in of_job]
+    return (
+        [lease.job_id for lease in lines],
+        [lease.token for lease in lines],
+        [job_id for job_id, _ in each],
+        [line.number for _, line in each],
+        [1000 * (now - line.logged) for _, line in each],
+        [line.text for _, line in each],
     )
 
 
@@ -158,7 +189,7 @@ async def record(connection: Hot, aging: timedelta, rows: Sequence[tuple[Any, ..
 def unstarted(job_id: UUID, token: int, attempts: int) -> tuple[Any, ...]:
     """A lease to hand back whose handler never started."""
     queued = STATUS_CODE[Status.QUEUED]
-    return (job_id, token, None, queued, attempts, 0.0, 0.0, 0.0, None, None, None)
+    return (job_id, token, None, queued, attempts, 0.0, 0.0, 0.0, None, None, None, None)
 
 
 def finished(end: Finish, now: float) -> tuple[Any, ...]:
@@ -174,7 +205,8 @@ def finished(end: Finish, now: float) -> tuple[Any, ...]:
         1000 * (now - end.ended),
         end.error,
         end.result,
-        end.progress,
+        end.progress and end.progress.share,
+        end.progress and end.progress.note,
     )
 
 

@@ -28,6 +28,7 @@ class Kind(StrEnum):
 
     CHANGED = "changed"
     PROGRESS = "progress"
+    LOGGED = "logged"
     ENDED = "ended"
     BATCH = "batch"
 
@@ -35,9 +36,9 @@ class Kind(StrEnum):
 class Change(msgspec.Struct, frozen=True):
     """An entry of the feed about one user.
 
-    `ids` are the jobs that changed or progressed, the session that ended, or batches whose last job
-    has. None stands for more
-    than is worth naming, and for what no job's event can tell, such as a deletion.
+    `ids` are the jobs that changed, progressed or logged lines, the session that ended, or batches
+    whose last job has. None stands for more than is worth naming, and for what no job's event can
+    tell, such as a deletion.
     """
 
     position: int

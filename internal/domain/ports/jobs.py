@@ -10,6 +10,7 @@ from uuid import UUID
 import msgspec
 
 from internal.domain.accounts import Actor
+from internal.domain.attempt_log import LogPage, LogPlace
 from internal.domain.jobs import Attempt, Job, JobSummary, Status
 from internal.domain.listing import JobFilter, JobPage, Page
 from internal.domain.stats import Stats
@@ -51,6 +52,14 @@ class JobReads(Protocol):
 
     async def attempts(self, actor: Actor, job_id: UUID) -> list[Attempt] | None:
         """Every start, the oldest first, a running one included."""
+
+    async def logs(
+        self, actor: Actor, job_id: UUID, after: LogPlace, attempt: int | None, limit: int
+    ) -> LogPage | None:
+        """At most so many lines behind a place, in order, of one attempt or of all.
+
+        A line that comes later stands behind all that were read before.
+        """
 
 
 class Standings(Protocol):

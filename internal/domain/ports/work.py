@@ -20,6 +20,24 @@ class Lease(msgspec.Struct, frozen=True, gc=False):
     token: int
 
 
+class Progress(msgspec.Struct, frozen=True, gc=False):
+    """How much of an attempt is done, from 0 to 1, and its handler's words about it."""
+
+    share: float
+    note: str | None = None
+
+
+class LoggedLine(msgspec.Struct, frozen=True, gc=False):
+    """A line of an attempt's log, its lines numbered from 1 without gaps.
+
+    `logged` is a reading of this process's monotonic clock.
+    """
+
+    number: int
+    logged: float
+    text: str
+
+
 class ClaimedJob(msgspec.Struct, frozen=True, gc=False):
     """A leased job: all that running it needs. `token` fences every later write about it.
 
@@ -62,7 +80,10 @@ class ClaimedJob(msgspec.Struct, frozen=True, gc=False):
 
 
 class Finish(msgspec.Struct, frozen=True, gc=False):
-    """The end of an attempt; `ended` is a reading of this process's monotonic clock."""
+    """The end of an attempt; `ended` is a reading of this process's monotonic clock.
+
+    `lines` are those of its log that are not known to be written: they go first.
+    """
 
     lease: Lease
     outcome: Outcome
@@ -71,7 +92,8 @@ class Finish(msgspec.Struct, frozen=True, gc=False):
     ended: float
     result: str | None = None
     error: str | None = None
-    progress: float | None = None
+    progress: Progress | None = None
+    lines: Sequence[LoggedLine] = ()
 
 
 class Beat(msgspec.Struct, frozen=True):
@@ -119,8 +141,15 @@ class Finishes(Protocol):
         Each lease comes with the job's `attempts` as claimed.
         """
 
-    async def progress(self, shares: Mapping[Lease, float]) -> None:
+    async def progress(self, reports: Mapping[Lease, Progress]) -> None:
         """Keep the newest progress of running jobs."""
+
+    async def log(self, lines: Mapping[Lease, Sequence[LoggedLine]]) -> set[UUID]:
+        """Keep lines of running jobs, each once however often it comes; the jobs they are kept of.
+
+        Lines under an old token change nothing. Those of a job whose end is being recorded at the
+        same moment are left to that end.
+        """
 
 
 class Workers(Protocol):

@@ -97,12 +97,27 @@ class Completer:
             self._arrived.clear()
         for ends in (succeeded, others):
             if ends:
+                await self._write_lines(ends)
                 await self._flush(ends)
         if unstarted:
             await self._return(unstarted)
         self._in_flight = []
         async with self._flushed:
             self._flushed.notify_all()
+
+    async def _write_lines(self, ends: Sequence[Finish]) -> None:
+        """What the attempts logged last; before their ends, since it takes their leases."""
+        lines = {end.lease: end.lines for end in ends if end.lines}
+        if not lines:
+            return
+
+        async def write() -> None:
+            await self._finishes.log(lines)
+
+        try:
+            await _persist(write)
+        except Exception:  # noqa: BLE001 - how the attempts ended counts more
+            _log.exception("log lines are given up", extra={"jobs": len(lines)})
 
     async def _flush(self, ends: Sequence[Finish]) -> None:
         """Where an end is refused none is recorded: try each alone, then without its data."""
@@ -152,7 +167,7 @@ def _cut(pending: list[Finish]) -> tuple[list[Finish], list[Finish]]:
     """What goes into the next flush, at least one, and what stays."""
     cut, room = FLUSHED_AT_ONCE, FLUSHED_CHARS
     for number, end in enumerate(pending[:FLUSHED_AT_ONCE]):
-        room -= len(end.result or "")
+        room -= len(end.result or "") + sum(len(line.text) for line in end.lines)
         if room < 0:
             cut = max(1, number)
             break

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
+from internal.domain.attempt_log import clean
 from internal.domain.handlers import Fail, Handlers, JobContext, Retry, Snooze
 from internal.domain.jobs import Outcome, Settlement, settle, succeeded
 from internal.domain.ports.work import Finish
@@ -212,11 +213,6 @@ def _message(error: BaseException) -> str:
         return ""
 
 
-def _clean(text: str) -> str:
-    """Text that PostgreSQL takes: no NUL, no lone surrogates, not without end."""
-    return text[:MAX_ERROR_CHARS].replace("\0", "�").encode(errors="replace").decode()
-
-
 def _finish(running: Running, end: End) -> Finish:
     return Finish(
         lease=running.lease,
@@ -225,8 +221,9 @@ def _finish(running: Running, end: End) -> Finish:
         ran_ms=1000 * (running.ended - running.started),
         ended=running.ended,
         result=end.result,
-        error=None if end.error is None else _clean(end.error),
-        progress=running.share,
+        error=None if end.error is None else clean(end.error[:MAX_ERROR_CHARS]),
+        progress=running.report,
+        lines=running.last_lines(),
     )
 
 

@@ -128,15 +128,15 @@ class Heart:
 
     async def _note_progress(self) -> None:
         news = {
-            each.lease: (each, each.share)
+            each.lease: (each, each.report)
             for each in self._slots.running
-            if each.share is not None and each.share != each.share_noted
+            if each.report is not None and each.report != each.report_noted
         }
         if not news:
             return
-        await self._finishes.progress({lease: share for lease, (_, share) in news.items()})
-        for each, share in news.values():
-            each.share_noted = share
+        await self._finishes.progress({lease: report for lease, (_, report) in news.items()})
+        for each, report in news.values():
+            each.report_noted = report
 
 
 async def _in_time(beating: Coroutine[Any, Any, Beat], seconds: float) -> Beat:

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import math
+import threading
 import time
 from collections import deque
+from collections.abc import Sequence
 from typing import Final
 from uuid import UUID
 
 import msgspec
 
+from internal.domain.attempt_log import MAX_NOTE_CHARS, shortened
 from internal.domain.ids import new_worker_id
-from internal.domain.ports.work import ClaimedJob, Lease
+from internal.domain.ports.work import ClaimedJob, Lease, LoggedLine, Progress
+from internal.services.worker.attempt_log import AttemptLog
 
 NEVER: Final = math.inf
 
@@ -50,8 +54,9 @@ class Running(msgspec.Struct, eq=False):
     lost: bool = False
     stopped: bool = False
     timed_out: bool = False
-    share: float | None = None
-    share_noted: float | None = None
+    report: Progress | None = None
+    report_noted: Progress | None = None
+    lines: AttemptLog | None = None
     task: asyncio.Task[None] | None = None
 
     def __repr__(self) -> str:
@@ -93,9 +98,26 @@ class Running(msgspec.Struct, eq=False):
         """Whether to stop: the owner asked, or what it does no longer counts."""
         return self.cancel_requested or self.abandoned or self.lost
 
-    def progress(self, share: float) -> None:
+    def progress(self, share: float, note: str | None = None) -> None:
         """Report how much is done, from 0 to 1; called from any thread."""
-        self.share = min(1.0, max(0.0, share))
+        if note is not None:
+            note = shortened(note, MAX_NOTE_CHARS)
+        elif self.report is not None:
+            note = self.report.note
+        self.report = Progress(min(1.0, max(0.0, share)), note)
+
+    def log(self, line: object) -> None:
+        """Add a line to the attempt's log; called from any thread."""
+        (self.lines or self._begin_lines()).add(str(line))
+
+    def _begin_lines(self) -> AttemptLog:
+        with self.identity.first_lines:
+            self.lines = self.lines or AttemptLog()
+        return self.lines
+
+    def last_lines(self) -> Sequence[LoggedLine]:
+        """Those that its end has to bring along."""
+        return () if self.lines is None else self.lines.close()
 
     def begin(self) -> None:
         """The handler is called now."""
@@ -143,3 +165,5 @@ class Identity:
         self.given_up = NEVER
         self.held: dict[UUID, Running] = {}
         self.ending: set[UUID] = set()
+        # Two threads of an attempt may log its first line at once, which begins its log.
+        self.first_lines = threading.Lock()

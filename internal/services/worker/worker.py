@@ -22,6 +22,7 @@ from internal.services.worker.executor import Executor
 from internal.services.worker.heart import Heart
 from internal.services.worker.lag import Lag
 from internal.services.worker.producer import Producer
+from internal.services.worker.scribe import Scribe
 from internal.services.worker.slots import Slots
 
 LONGEST_BEAT: Final = timedelta(seconds=1)
@@ -66,7 +67,8 @@ class Worker:
         # A cancel is heard with a heartbeat: within two seconds even when no wake-up comes through.
         beat = min(LONGEST_BEAT, settings.lease_ttl / 3)
         self._heartbeat = Duty("heart", heart.run_once, pause=beat, topics=(Topic.CANCEL,))
-        self._duties = duties
+        scribe = Duty("scribe", Scribe(finishes, slots).run_once, pause=LONGEST_BEAT)
+        self._duties = (scribe, *duties)
 
     @property
     def is_worn_out(self) -> bool:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import rule
 
 from internal.domain.jobs import Outcome, Status
-from internal.domain.ports.work import ClaimedJob
+from internal.domain.ports.work import ClaimedJob, Progress
 from tests.support.machine.bench import (
     EVERYTHING,
     TTL,
@@ -103,7 +103,7 @@ class Workers(Bench):
             return
         deed = self.store.work.finish([finish_of(job, end) for job in late])
         assert self.do("write late", deed) == {job.id for job in late}
-        self.world.run(self.store.work.progress({lease_of(job): 0.75 for job in late}))
+        self.world.run(self.store.work.progress({lease_of(job): Progress(0.75) for job in late}))
         self.world.run(self.store.work.hand_back([(lease_of(job), 0) for job in late]))
 
     @rule(picks=some)
@@ -126,7 +126,7 @@ class Workers(Bench):
         assert beat.canceled == asked
         running = [job for job in self.held() if self.model.jobs[job.id].worker == name]
         if running:
-            shares = {lease_of(job): 0.5 for job in running}
+            shares = {lease_of(job): Progress(0.5) for job in running}
             self.do("progress", self.store.work.progress(shares))
         for job in running:
             self.model.progressed(job.id, 0.5)

@@ -18,6 +18,11 @@ history as (
   where job_id = $2
     and exists (select from taken)
 ),
+lines as (
+  delete from attempt_log
+  where job_id = $2
+    and exists (select from taken)
+),
 free as (
   delete from idempotency
   where user_id = $1

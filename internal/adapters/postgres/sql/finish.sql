@@ -5,9 +5,10 @@
 with input as materialized (
   select *
   from unnest($2::uuid[], $3::bigint[], $4::smallint[], $5::smallint[], $6::int[],
-              $7::float8[], $8::float8[], $9::float8[], $10::text[], $11::text[], $12::real[])
+              $7::float8[], $8::float8[], $9::float8[], $10::text[], $11::text[], $12::real[],
+              $13::text[])
     as i(job_id, token, outcome, status, attempts,
-         delay_ms, ran_ms, ended_ms, error, result, progress)
+         delay_ms, ran_ms, ended_ms, error, result, progress, note)
 ),
 gone as (
   -- Not a join with the input: where estimates are old it may compare each with each.
@@ -21,6 +22,7 @@ ended as materialized (
          g.worker_id, g.charge, g.version + 1 as version, g.run_at as was_due,
          g.lane_id, g.awaited,
          i.attempts, i.outcome, i.error, i.result, coalesce(i.progress, g.progress) as progress,
+         coalesce(i.note, g.progress_note) as note,
          g.number - (i.outcome is null)::int as number,
          -- the cancel may have been asked for after the worker decided
          case when g.cancel_requested_at is not null and i.status <> 4 then 6
@@ -37,9 +39,9 @@ ended as materialized (
   where coalesce(g.version, 0) > 0
 ),
 recorded as (
-  insert into attempt (job_id, number, user_id, status, worker_id, error, result, progress,
+  insert into attempt (job_id, number, user_id, status, worker_id, error, result, progress, progress_note,
                        started_at, finished_at)
-  select job_id, number, user_id, outcome, worker_id, error, result::json, progress,
+  select job_id, number, user_id, outcome, worker_id, error, result::json, progress, note,
          started_at, ended_at
   from ended
   where outcome is not null

@@ -6,6 +6,8 @@ select j.id, j.type, j.queue, j.priority, s.status, s.attempts, s.max_attempts, 
        case when s.status = 4 then a.result end as result,
        coalesce(s.reason, a.error) as last_error,
        case when s.status = 3 then s.progress when s.status >= 4 then a.progress end as progress,
+       case when s.status = 3 then s.progress_note
+            when s.status >= 4 then a.progress_note end as progress_note,
        s.cancel_requested_at, s.version,
        s.since as updated_at,
        case when s.status = 3 then s.since else a.started_at end as started_at,
@@ -13,7 +15,7 @@ select j.id, j.type, j.queue, j.priority, s.status, s.attempts, s.max_attempts, 
 from job j
 join job_state s on s.job_id = j.id and s.user_id = j.user_id
 left join lateral (
-  select result, error, progress, started_at
+  select result, error, progress, progress_note, started_at
   from attempt
   where job_id = j.id
   order by number desc

@@ -1,16 +1,16 @@
--- Keep the newest progress of running jobs. $1 jobs, $2 tokens, $3 shares.
+-- Keep the newest progress of running jobs. $1 jobs, $2 tokens, $3 shares, $4 notes.
 -- A job whose lease is locked is ending, and its end brings its progress along: waiting for it
 -- with other leases locked would be a deadlock.
 with held as materialized (
-  select l.user_id, l.job_id, i.share
-  from unnest($1::uuid[], $2::bigint[], $3::real[]) as i(job_id, token, share)
+  select l.user_id, l.job_id, i.share, i.note
+  from unnest($1::uuid[], $2::bigint[], $3::real[], $4::text[]) as i(job_id, token, share, note)
   join lease l on l.job_id = i.job_id and l.token = i.token
   where l.job_id = any(array(select unnest($1::uuid[]))) -- as in finish.sql
-  for update of l skip locked
+  for no key update of l skip locked -- log.sql goes on meanwhile
 ),
 noted as (
   update lease l
-  set progress = h.share, version = version + 1
+  set progress = h.share, progress_note = h.note, version = version + 1
   from held h
   where l.user_id = h.user_id
     and l.job_id = h.job_id

@@ -24,6 +24,9 @@ gone as (
 history as (
   delete from attempt where job_id = any(array(select job_id from taken))
 ),
+lines as (
+  delete from attempt_log where job_id = any(array(select job_id from taken))
+),
 free as (
   delete from idempotency i
   using gone g

@@ -2,10 +2,11 @@
 -- does for every outcome, at two thirds of its cost. A column of values each: how long each ran and
 -- how long ago it ended, in milliseconds; one result if all have the same; no progress if none has.
 with input as materialized (
-  select job_id, token, ran_ms, ended_ms, progress,
+  select job_id, token, ran_ms, ended_ms, progress, note,
          case when cardinality($5) = 1 then ($5)[1] else result end as result
-  from unnest($1::uuid[], $2::bigint[], $3::float8[], $4::float8[], $5::text[], $6::real[])
-    as i(job_id, token, ran_ms, ended_ms, result, progress)
+  from unnest($1::uuid[], $2::bigint[], $3::float8[], $4::float8[], $5::text[], $6::real[],
+              $7::text[])
+    as i(job_id, token, ran_ms, ended_ms, result, progress, note)
 ),
 gone as (
   -- Not a join with the input: where estimates are old it may compare each with each.
@@ -19,6 +20,7 @@ ended as materialized (
          g.version + 1 as version, g.run_at, g.cancel_requested_at, g.worker_id, g.charge,
          g.lane_id, g.awaited,
          i.result, coalesce(i.progress, g.progress) as progress,
+         coalesce(i.note, g.progress_note) as note,
          i.ran_ms,
          now() - (i.ended_ms + i.ran_ms) * interval '1 ms' as started_at,
          now() - i.ended_ms * interval '1 ms' as ended_at
@@ -27,9 +29,10 @@ ended as materialized (
   where coalesce(g.version, 0) > 0
 ),
 recorded as (
-  insert into attempt (job_id, number, user_id, status, worker_id, result, progress,
+  insert into attempt (job_id, number, user_id, status, worker_id, result, progress, progress_note,
                        started_at, finished_at)
-  select job_id, number, user_id, 1, worker_id, result::json, progress, started_at, ended_at
+  select job_id, number, user_id, 1, worker_id, result::json, progress, note,
+         started_at, ended_at
   from ended
 ),
 done as (

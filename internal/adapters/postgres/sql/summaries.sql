@@ -5,6 +5,8 @@ select j.user_id, j.id, j.type, j.queue, j.priority, s.status, s.attempts, s.max
        left(j.payload::text, 200) as payload_preview,
        left(split_part(coalesce(s.reason, a.error), e'\n', 1), 200) as error_preview,
        case when s.status = 3 then s.progress when s.status >= 4 then a.progress end as progress,
+       case when s.status = 3 then s.progress_note
+            when s.status >= 4 then a.progress_note end as progress_note,
        s.cancel_requested_at, s.version,
        s.since as updated_at,
        case when s.status = 3 then s.since else a.started_at end as started_at,
@@ -15,7 +17,7 @@ cross join lateral (
   select * from job_state where job_id = j.id and user_id = j.user_id limit 1
 ) s
 left join lateral (
-  select error, progress, started_at
+  select error, progress, progress_note, started_at
   from attempt
   where job_id = j.id
   order by number desc

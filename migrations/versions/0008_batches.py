@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from alembic import op
 
-revision = "0010"
-down_revision = "0006"
+revision = "0008"
+down_revision = "0007"
 branch_labels = None
 depends_on = None
 
@@ -29,7 +29,7 @@ UP = (
     "alter table outbox drop constraint outbox_kind",
     """
     alter table outbox add constraint outbox_kind
-      check (kind in ('changed', 'progress', 'ended', 'batch'))
+      check (kind in ('changed', 'progress', 'logged', 'ended', 'batch'))
     """,
 )
 
@@ -39,7 +39,7 @@ DOWN = (
     "alter table outbox drop constraint outbox_kind",
     """
     alter table outbox add constraint outbox_kind
-      check (kind in ('changed', 'progress', 'ended'))
+      check (kind in ('changed', 'progress', 'logged', 'ended'))
     """,
     "drop table batch",
 )

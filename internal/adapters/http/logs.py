@@ -1,0 +1,64 @@
+"""The route of what jobs log."""
+
+from __future__ import annotations
+
+from struct import Struct
+from typing import Annotated, Final
+
+import msgspec
+from litestar import get
+from litestar.handlers import HTTPRouteHandler
+from msgspec import Meta
+
+from internal.adapters.http.cursors import read_cursor, write_cursor
+from internal.adapters.http.jobs import TAGS, JobId
+from internal.adapters.http.requests import ApiRequest, read_query
+from internal.adapters.http.routes import private
+from internal.domain.attempt_log import DEFAULT_LOG_PAGE, MAX_LOG_PAGE, LogLine, LogPlace
+from internal.domain.errors import NotFoundError
+from internal.services.jobs import Jobs
+
+# Of a place: the attempt and the line, as the database numbers them.
+KEY: Final = Struct(">ii")
+LARGEST: Final = 2**31 - 1
+
+
+class LogsQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which lines of a job's log: of one attempt or, with 0, of all, and which page of them."""
+
+    attempt: Annotated[int, Meta(ge=0, le=LARGEST)] = 0
+    limit: Annotated[int, Meta(ge=1, le=MAX_LOG_PAGE)] = DEFAULT_LOG_PAGE
+    cursor: str | None = None
+
+
+class LogsAnswer(msgspec.Struct, frozen=True):
+    """A page of a job's log, the oldest line first; `next_cursor` is null on the last one."""
+
+    data: list[LogLine]
+    next_cursor: str | None
+
+
+class LogRoutes:
+    """Reading what handlers logged."""
+
+    def __init__(self, jobs: Jobs) -> None:
+        self._jobs = jobs
+
+    def handlers(self) -> list[HTTPRouteHandler]:
+        """All of them."""
+        logs = private("logs", "What a job's handler logged", NotFoundError, tags=TAGS)
+        return [get("/v1/jobs/{id:str}/logs", opt={"query": LogsQuery}, **logs)(self.logs)]
+
+    async def logs(self, request: ApiRequest, id: JobId) -> LogsAnswer:
+        query = read_query(request, LogsQuery)
+        after = LogPlace() if query.cursor is None else _place(query.cursor)
+        page = await self._jobs.logs(request.user, id, after, query.attempt or None, query.limit)
+        return LogsAnswer(page.lines, None if page.next_after is None else _cursor(page.next_after))
+
+
+def _cursor(place: LogPlace) -> str:
+    return write_cursor(KEY.pack(place.attempt, place.number))
+
+
+def _place(cursor: str) -> LogPlace:
+    return LogPlace(*KEY.unpack(read_cursor(cursor, KEY.size)))

@@ -1,0 +1,59 @@
+"""What an attempt says of itself: how much of it is kept, and how a log is read."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from internal.domain.times import Moment
+
+MAX_NOTE_CHARS: Final = 200
+MAX_LINE_CHARS: Final = 2_000
+# Of an attempt, besides a last one that says how many were dropped.
+MAX_LINES: Final = 1_000
+LINES_PER_S: Final = 100
+# What may come in one go before the rate counts.
+LINES_AT_ONCE: Final = 200
+MAX_LOG_PAGE: Final = 1_000
+DEFAULT_LOG_PAGE: Final = 200
+
+ELLIPSIS: Final = "…"
+
+
+class LogLine(msgspec.Struct, frozen=True):
+    """A line that a handler logged; its text may have line breaks."""
+
+    at: Moment
+    attempt: int
+    line: str
+
+
+class LogPlace(msgspec.Struct, frozen=True):
+    """Where a line stands in its job's log: the attempt, and which line of it, from 1."""
+
+    attempt: int = 0
+    number: int = 0
+
+
+class LogPage(msgspec.Struct, frozen=True):
+    """Lines in the order in which they were logged; `next_after` is None at the end."""
+
+    lines: list[LogLine]
+    next_after: LogPlace | None
+
+
+def clean(text: str) -> str:
+    """Text that PostgreSQL takes: no NUL, no lone surrogates."""
+    return text.replace("\0", "�").encode(errors="replace").decode()
+
+
+def shortened(text: str, most: int) -> str:
+    """Clean text of at most so many characters; an ellipsis stands for what is cut off."""
+    return clean(text) if len(text) <= most else clean(text[: most - 1]) + ELLIPSIS
+
+
+def dropped_line(lines: int) -> str:
+    """How a log ends of which not all was kept."""
+    were = "1 line was" if lines == 1 else f"{lines:,} lines were"
+    return f"{were} dropped: an attempt may log {MAX_LINES:,} lines, {LINES_PER_S} in a second"
