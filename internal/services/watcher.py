@@ -39,11 +39,10 @@ class BatchEvent(msgspec.Struct, frozen=True):
     batch: BatchProgress
 
 
-class LogEvent(msgspec.Struct, frozen=True):
+class LogEvent(msgspec.Struct, frozen=True, tag_field="event", tag="job.logged"):
     """A job has logged: whoever shows its log reads on."""
 
     job_id: UUID
-    event: str = "job.logged"
 
 
 News = JobEvent | LogEvent | BatchEvent | Signal

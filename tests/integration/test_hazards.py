@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import time
+from uuid import UUID
 
 import asyncpg
 import pytest
@@ -13,11 +15,14 @@ from internal.adapters.postgres import database as database_module
 from internal.adapters.postgres import flows as flows_module
 from internal.adapters.postgres import wakeups as wakeups_module
 from internal.adapters.postgres.database import open_database
+from internal.adapters.postgres.statements import statement
 from internal.adapters.postgres.wakeups import PostgresWakeups
+from internal.domain.accounts import Actor
+from internal.domain.attempt_log import LogPlace
 from internal.domain.errors import UnavailableError
 from internal.domain.jobs import Outcome, Status
 from internal.domain.ports.feed import Topic
-from internal.domain.ports.work import Lease, Progress
+from internal.domain.ports.work import Lease, LoggedLine, Progress
 from tests.support.conditions import eventually
 from tests.support.store import ROUTES, Store, a_job, an_end
 
@@ -81,6 +86,67 @@ async def test_progress_does_not_wait_for_jobs_that_are_ending(store: Store) -> 
 
     assert (await store.job(actor, running.id)).progress == 0.5
     assert (await store.job(actor, ending.id)).progress is None
+
+
+async def test_lines_of_jobs_that_are_ending_are_left_to_their_ends(store: Store) -> None:
+    actor, worker = await store.a_user(), await store.a_worker()
+    await store.submissions.submit(actor, [a_job(0), a_job(1)])
+    ending, running = await store.work.claim(worker, ROUTES, 2)
+    lines = {Lease(job.id, job.token): [a_line()] for job in (ending, running)}
+
+    async with store.database.hot() as connection, connection.transaction():
+        await connection.execute("select from lease where job_id = $1 for update", ending.id)
+        async with asyncio.timeout(10):
+            assert await store.work.log(lines) == {running.id}
+
+    assert await logged(store, actor, running.id) == ["a line"]
+    assert await logged(store, actor, ending.id) == []
+
+
+async def test_nobody_ends_a_job_between_the_look_at_its_lease_and_its_lines(store: Store) -> None:
+    """So a deletion that follows the end finds them all. A cancel need not wait."""
+    actor, worker = await store.a_user(), await store.a_worker()
+    submitted = await store.submit(actor)
+    claimed = await store.claim_one(worker)
+    async with store.database.hot() as connection, connection.transaction():
+        values = ([claimed.id], [claimed.token], [claimed.id], [1], [0.0], ["a line"])
+        await connection.fetch(statement("log"), *values)
+        async with asyncio.timeout(10):
+            await store.commands.cancel(actor, submitted.id)
+        ending = asyncio.create_task(store.work.finish([an_end(claimed)]))
+        await eventually(lambda: somebody_waits_for_a_lock(store))
+    assert await ending == set()
+    await store.commands.delete(actor, submitted.id)
+
+    async with store.database.hot() as connection:
+        assert await connection.fetchval("select count(*) from attempt_log") == 0
+
+
+async def test_a_line_whose_answer_was_lost_is_kept_once(store: Store) -> None:
+    actor, worker = await store.a_user(), await store.a_worker()
+    submitted = await store.submit(actor)
+    claimed = await store.claim_one(worker)
+    lines = {claimed.lease: [a_line(number) for number in (1, 2)]}
+    ends = await asyncio.gather(*(store.work.log(lines) for _ in range(5)))
+
+    assert ends == [{submitted.id}] * 5
+    assert await logged(store, actor, submitted.id) == ["a line"] * 2
+
+
+async def somebody_waits_for_a_lock(store: Store) -> bool:
+    query = "select exists (select from pg_stat_activity where wait_event_type = 'Lock')"
+    async with store.database.hot() as connection:
+        return bool(await connection.fetchval(query))
+
+
+def a_line(number: int = 1) -> LoggedLine:
+    return LoggedLine(number, time.monotonic(), "a line")
+
+
+async def logged(store: Store, actor: Actor, job_id: UUID) -> list[str]:
+    page = await store.reads.logs(actor, job_id, LogPlace(), None, 100)
+    assert page is not None
+    return [each.line for each in page.lines]
 
 
 async def test_a_deadlock_is_told_as_something_that_may_work_next_time(store: Store) -> None:

@@ -16,7 +16,7 @@ from internal.adapters.postgres import upkeep
 from internal.adapters.postgres.statements import statement
 from internal.domain.accounts import Actor
 from internal.domain.jobs import Outcome, Status
-from internal.domain.ports.work import ClaimedJob
+from internal.domain.ports.work import ClaimedJob, LoggedLine
 from tests.support.conditions import eventually
 from tests.support.postgres import on_every_postgres
 from tests.support.store import AGING, Store, a_job, an_end, id_of_day, open_store
@@ -56,7 +56,9 @@ class Day:
     async def _running(self) -> ClaimedJob:
         job_id = await self.submitted(priority="high")
         await self.store.execute("update ready set rank = '-infinity' where job_id = $1", job_id)
-        return await self.store.claim_one(await self.store.a_worker())
+        claimed = await self.store.claim_one(await self.store.a_worker())
+        await self.store.work.log({claimed.lease: [LoggedLine(1, 0.0, "a line")]})
+        return claimed
 
     async def _ended(self, ago: str, outcome: Outcome = Outcome.SUCCEEDED) -> UUID:
         claimed = await self._running()
@@ -82,7 +84,7 @@ class Day:
                     tuple(row)
                     for row in await connection.fetch(f"select * from {table}")  # noqa: S608
                 )
-                for table in ("job", "finished", "attempt", "idempotency")
+                for table in ("job", "finished", "attempt", "attempt_log", "idempotency")
             }
 
 
@@ -118,7 +120,10 @@ async def test_what_is_over_goes_and_everything_else_stays_as_it_is(day: Day) ->
 @on_every_postgres
 async def test_a_day_whose_jobs_are_all_over_can_be_dropped_afterwards(day: Day) -> None:
     await day.store.execute("delete from job where id = any($1)", list(day.staying))
-    for table in ("finished", "attempt", "idempotency", "ready", "scheduled", "lease"):
+    for table in (
+        *("finished", "attempt", "attempt_log", "idempotency"),
+        *("ready", "scheduled", "lease"),
+    ):
         where = "where job_id = any($1)"
         await day.store.execute(f"delete from {table} {where}", list(day.staying))  # noqa: S608
     assert await retire(day.store) == len(day.over)
@@ -192,7 +197,8 @@ async def test_days_of_which_little_goes_or_much_stays_are_pruned_by_rows(day: D
         await day.submitted()
     assert await retire(day.store) == 0
     await day.store.upkeep.prune()
-    assert not day.over & {row[0] for row in (await day.rows())["job"]}
+    rows = await day.rows()
+    assert not day.over & {row[0] for table in ("job", "attempt_log") for row in rows[table]}
 
 
 async def test_one_process_at_a_time_retires_days(day: Day) -> None:

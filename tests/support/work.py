@@ -54,12 +54,14 @@ class Ends:
         self.faults = list(faults)
         self.recorded: list[Finish] = []
         self.flushes: list[int] = []
+        self.calls: list[str] = []
         self.handed_back: list[Lease] = []
         self.logged: list[dict[Lease, Sequence[LoggedLine]]] = []
         self.ending: set[UUID] = set()
 
     async def finish(self, ends: Sequence[Finish]) -> set[UUID]:
         self._meet_fault()
+        self.calls.append("finish")
         self.recorded += ends
         self.flushes.append(len(ends))
         return set()
@@ -73,6 +75,7 @@ class Ends:
 
     async def log(self, lines: Mapping[Lease, Sequence[LoggedLine]]) -> set[UUID]:
         self._meet_fault()
+        self.calls.append("log")
         self.logged.append(dict(lines))
         return {lease.job_id for lease in lines} - self.ending
 

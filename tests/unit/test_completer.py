@@ -4,12 +4,13 @@ import asyncio
 from collections.abc import Sequence
 from uuid import UUID
 
+import msgspec
 import pytest
 
 from internal.domain.errors import UnavailableError
 from internal.domain.ids import new_id
 from internal.domain.jobs import Outcome, Settlement, Status
-from internal.domain.ports.work import Finish, Lease
+from internal.domain.ports.work import Finish, Lease, LoggedLine
 from internal.services.worker import completer as completer_module
 from internal.services.worker.completer import Completer
 from tests.support.conditions import eventually
@@ -30,6 +31,10 @@ def an_end(outcome: Outcome = Outcome.SUCCEEDED, result: str | None = None) -> F
         ended=0.0,
         result=result,
     )
+
+
+def a_talkative_end(text: str = "done") -> Finish:
+    return msgspec.structs.replace(an_end(), lines=(LoggedLine(1, 0.0, text),))
 
 
 async def recorded(ends: Ends, *handed_over: Finish) -> list[Outcome]:
@@ -79,6 +84,42 @@ async def test_large_results_are_not_flushed_together(monkeypatch: pytest.Monkey
 
     assert ends.flushes == [1, 2, 2, 1]
     assert [len(end.result or "") for end in ends.recorded] == [*sizes, 0]
+
+
+async def test_lines_are_written_before_the_ends_of_their_attempts() -> None:
+    ends = Ends()
+    completer = Completer(ends)
+    silent, talkative = an_end(), a_talkative_end()
+    await completer.put(silent)
+    await completer.put(talkative)
+
+    await completer.run_once()
+
+    assert ends.calls == ["log", "finish"]
+    assert ends.logged == [{talkative.lease: talkative.lines}]
+
+
+async def test_lines_wait_for_the_database_and_so_do_the_ends() -> None:
+    ends = Ends(UnavailableError(), UnavailableError())
+
+    assert await recorded(ends, a_talkative_end()) == [Outcome.SUCCEEDED] * 2
+    assert len(ends.logged) == 1
+
+
+async def test_lines_that_are_refused_do_not_spoil_the_end() -> None:
+    ends = Ends(ValueError("not a line"))
+
+    assert await recorded(ends, a_talkative_end()) == [Outcome.SUCCEEDED] * 2
+    assert ends.logged == []
+
+
+async def test_many_lines_are_not_flushed_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(completer_module, "FLUSHED_CHARS", 100)
+    ends = Ends()
+
+    await recorded(ends, *(a_talkative_end("x" * 40) for _ in range(3)))
+
+    assert ends.flushes == [2, 1, 1]
 
 
 async def test_what_is_being_recorded_counts_as_unrecorded_until_it_is() -> None:

@@ -12,7 +12,7 @@ from internal.domain.jobs import JobSummary, Status
 from internal.domain.ports.feed import Change, Kind
 from internal.services.audience import Audience
 from internal.services.live import EVENTS_PER_S, MOST_BATCHES, Live
-from internal.services.watcher import MAX_UNSENT, News, Signal, Watcher
+from internal.services.watcher import MAX_UNSENT, JobEvent, LogEvent, News, Signal, Watcher
 from tests.support.audience import an_actor
 from tests.support.summaries import a_summary
 
@@ -208,3 +208,30 @@ async def heard(watcher: Watcher) -> list[News]:
             return await watcher.next()
     except TimeoutError:
         return []
+
+
+async def test_logged_jobs_are_told_by_name_and_not_looked_up() -> None:
+    story = Story()
+    watcher, other = await story.a_watcher(), await story.a_watcher()
+    story.add(watcher, 2, Kind.LOGGED)
+    story.add(watcher, 1)
+
+    await story.live.run_once()
+
+    *told, first, second = await watcher.next()
+    assert [type(each) for each in told] == [JobEvent]
+    assert {first, second} == {LogEvent(each) for each in story.changes[0].ids or ()}
+    assert story.asked == [1]
+    other.tell([Signal.RESYNC])
+    assert await other.next() == [Signal.RESYNC]
+
+
+async def test_more_logged_jobs_than_can_be_told_are_a_resync() -> None:
+    story = Story(events_per_s=1)
+    watcher = await story.a_watcher()
+    for _ in range(3):
+        story.add(watcher, 400, Kind.LOGGED)
+
+    await story.live.run_once()
+
+    assert await watcher.next() == [Signal.RESYNC]

@@ -15,7 +15,7 @@ from hypothesis.stateful import rule
 from internal.domain.accounts import Actor
 from internal.domain.errors import IdempotencyConflictError, InvalidStateError, NotFoundError
 from internal.domain.jobs import Outcome
-from internal.domain.ports.work import ClaimedJob, Progress
+from internal.domain.ports.work import ClaimedJob, LoggedLine, Progress
 from tests.support.machine.bench import TTL, Bench, finish_of, lease_of
 from tests.support.machine.model import End
 from tests.support.machine.requests import KEYS, ROUTES, TYPES, Wanted, new_job
@@ -86,9 +86,9 @@ class Storm(Bench):
 
     async def _shares(self, random: Random, free: list[ClaimedJob]) -> None:
         """Of jobs that may be ending at the same moment."""
-        await self.store.work.progress(
-            {lease_of(job): Progress(0.25) for job in _some_of(random, free)}
-        )
+        leases = [lease_of(job) for job in _some_of(random, free)]
+        await self.store.work.progress(dict.fromkeys(leases, Progress(0.25)))
+        await self.store.work.log(dict.fromkeys(leases, (LoggedLine(1, 0.0, "a line"),)))
 
     async def _commands(self, random: Random, _free: list[ClaimedJob]) -> None:
         commands = self.store.commands

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import rule
 
 from internal.domain.jobs import Outcome, Status
-from internal.domain.ports.work import ClaimedJob, Progress
+from internal.domain.ports.work import ClaimedJob, LoggedLine, Progress
 from tests.support.machine.bench import (
     EVERYTHING,
     TTL,
@@ -104,6 +104,8 @@ class Workers(Bench):
         deed = self.store.work.finish([finish_of(job, end) for job in late])
         assert self.do("write late", deed) == {job.id for job in late}
         self.world.run(self.store.work.progress({lease_of(job): Progress(0.75) for job in late}))
+        line = (LoggedLine(1, 0.0, "too late"),)
+        assert self.world.run(self.store.work.log({lease_of(job): line for job in late})) == set()
         self.world.run(self.store.work.hand_back([(lease_of(job), 0) for job in late]))
 
     @rule(picks=some)
