@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
+from msgspec import Meta
 
 from internal.domain.times import Moment
 
@@ -26,7 +27,7 @@ class LogLine(msgspec.Struct, frozen=True):
 
     at: Moment
     attempt: int
-    line: str
+    line: Annotated[str, Meta(examples=["3 of 12 pages read"])]
 
 
 class LogPlace(msgspec.Struct, frozen=True):

@@ -119,6 +119,17 @@ async def test_a_list_describes_its_filters(document: dict[str, Any]) -> None:
     assert by_name["status"]["explode"] is False
 
 
+async def test_a_route_with_a_path_and_a_query_describes_both(document: dict[str, Any]) -> None:
+    parameters = document["paths"]["/v1/jobs/{id}/logs"]["get"]["parameters"]
+    described = {each["name"]: (each["in"], each["required"]) for each in parameters}
+    assert described == {
+        "id": ("path", True),
+        "attempt": ("query", False),
+        "limit": ("query", False),
+        "cursor": ("query", False),
+    }
+
+
 async def test_what_is_described_as_open_needs_no_token_and_the_rest_does(
     api: Api, document: dict[str, Any]
 ) -> None:

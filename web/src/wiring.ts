@@ -43,6 +43,7 @@ export const live = new Live({
   renew: () => session.renew(ticketToken),
   signOut: () => session.end(),
   deliver,
+  logged: (id) => void queries.invalidateQueries({ queryKey: keys.logs(id) }),
   reread: () => void queries.invalidateQueries(),
   recent,
 });

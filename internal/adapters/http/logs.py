@@ -24,9 +24,11 @@ LARGEST: Final = 2**31 - 1
 
 
 class LogsQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Which lines of a job's log: of one attempt or, with 0, of all, and which page of them."""
+    """Which lines of a job's log, and which page of them."""
 
-    attempt: Annotated[int, Meta(ge=0, le=LARGEST)] = 0
+    attempt: Annotated[
+        int, Meta(ge=0, le=LARGEST, description="The attempt whose lines to read; 0 is all of them")
+    ] = 0
     limit: Annotated[int, Meta(ge=1, le=MAX_LOG_PAGE)] = DEFAULT_LOG_PAGE
     cursor: str | None = None
 

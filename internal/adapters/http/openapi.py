@@ -72,7 +72,7 @@ def _complete(operation: dict[str, Any], handler: HTTPRouteHandler, schemas: Any
     query = handler.opt.get("query")
     if query is not None:
         properties = schemas.pop(query.__name__)["properties"]
-        operation["parameters"] = [
+        operation["parameters"] = operation.get("parameters", []) + [
             {"name": name, "in": "query", "required": False, "schema": schema, "explode": False}
             for name, schema in properties.items()
         ]

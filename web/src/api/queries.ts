@@ -3,7 +3,7 @@ import { type JobPage, mergeJobs } from "../live/apply";
 import { recent } from "../live/recent";
 import { answer, client } from "./client";
 import { parseLossless, submissionText } from "./lossless";
-import type { Job, JobStatus, Submission } from "./types";
+import type { Job, JobStatus, LogLine, Submission } from "./types";
 
 export interface JobFilter {
   status: JobStatus | null;
@@ -12,12 +12,15 @@ export interface JobFilter {
 }
 
 const PAGE_SIZE = 50;
+const LOG_PAGE_SIZE = 1000;
 
 export const keys = {
   lists: ["jobs"] as const,
   list: (filter: JobFilter) => ["jobs", filter] as const,
   job: (id: string) => ["job", id] as const,
   attempts: (id: string) => ["job", id, "attempts"] as const,
+  logs: (id: string) => ["job", id, "logs"] as const,
+  log: (id: string, attempt: number) => ["job", id, "logs", attempt] as const,
   stats: ["stats"] as const,
 };
 
@@ -56,6 +59,32 @@ export function attemptsQuery(id: string) {
     queryKey: keys.attempts(id),
     queryFn: async ({ signal }) => (await answer(call(signal))).data,
   });
+}
+
+/** All that an attempt logged; the server keeps little more than a page of it. */
+export function logQuery(id: string, attempt: number) {
+  return queryOptions({
+    queryKey: keys.log(id, attempt),
+    queryFn: async ({ signal }) => {
+      const lines: LogLine[] = [];
+      let cursor: string | null = null;
+      do {
+        const query = { attempt, limit: LOG_PAGE_SIZE, ...(cursor && { cursor }) };
+        const page = await readLogPage(id, query, signal);
+        lines.push(...page.data);
+        cursor = page.next_cursor;
+      } while (cursor !== null);
+      return lines;
+    },
+  });
+}
+
+function readLogPage(
+  id: string,
+  query: { attempt: number; limit: number; cursor?: string },
+  signal: AbortSignal,
+) {
+  return answer(client.GET("/v1/jobs/{id}/logs", { params: { path: { id }, query }, signal }));
 }
 
 export function statsQuery() {

@@ -2149,7 +2149,10 @@ export interface operations {
                 cursor?: string | null;
             };
             header?: never;
-            path?: never;
+            path: {
+                /** @description A job's id */
+                id: string;
+            };
             cookie?: never;
         };
         requestBody?: never;

@@ -6,6 +6,7 @@ export type Attempt = Schemas["Attempt"];
 export type Job = Schemas["Job"];
 export type JobStatus = Job["status"];
 export type JobSummary = Schemas["JobSummary"];
+export type LogLine = Schemas["LogLine"];
 export type JobType = Schemas["JobType"];
 export type Session = Schemas["Session"];
 export type Stats = Schemas["Stats"];

@@ -14,6 +14,14 @@ const full = new Intl.DateTimeFormat("en", {
   timeZoneName: "short",
 });
 
+const timeOfDay = new Intl.DateTimeFormat("en", {
+  hour: "2-digit",
+  minute: "2-digit",
+  second: "2-digit",
+  fractionalSecondDigits: 3,
+  hourCycle: "h23",
+});
+
 const SECOND = 1000;
 const MINUTE = 60 * SECOND;
 const HOUR = 60 * MINUTE;
@@ -24,6 +32,11 @@ const UNITS = [
   [MINUTE, "min"],
   [SECOND, "s"],
 ] as const;
+
+/** "14:03:07.250", for what follows each other closely. */
+export function clock(at: number): string {
+  return timeOfDay.format(at);
+}
 
 /** "3 min. ago", "in 4 sec."; anything nearer than a second is "now". */
 export function ago(at: number, now: number): string {

@@ -30,6 +30,7 @@ const ticket = vi.fn(async () => "ticket-1");
 const renew = vi.fn(async () => "fresh");
 const reread = vi.fn();
 const signOut = vi.fn();
+const logged = vi.fn();
 
 function aLive(): Live {
   return new Live({
@@ -41,6 +42,7 @@ function aLive(): Live {
     renew,
     signOut,
     deliver: (jobs) => delivered.push(jobs),
+    logged,
     reread,
     random: () => 1,
   });
@@ -67,7 +69,7 @@ beforeEach(() => {
   vi.useFakeTimers();
   sockets = [];
   delivered = [];
-  for (const mock of [ticket, renew, reread, signOut]) mock.mockClear();
+  for (const mock of [ticket, renew, reread, signOut, logged]) mock.mockClear();
   ticket.mockImplementation(async () => "ticket-1");
 });
 
@@ -261,4 +263,11 @@ test("a stop while the ticket is on its way opens no socket", async () => {
   live.stop();
   await wait(0);
   expect(sockets).toHaveLength(0);
+});
+
+test("tells which job has logged more", async () => {
+  await aReadyLive();
+  newest().says({ event: "job.logged", job_id: "0197-a" });
+  expect(logged.mock.calls).toEqual([["0197-a"]]);
+  expect(delivered).toEqual([]);
 });

@@ -23,13 +23,18 @@ export interface LiveParts {
   /** Called when a fresh token is refused too. */
   signOut: () => void;
   deliver: (jobs: JobSummary[]) => void;
+  /** A job has logged more. */
+  logged: (id: string) => void;
   /** Everything on screen is to be read again. */
   reread: () => void;
   recent?: Recent;
   random?: () => number;
 }
 
-type Message = { event: "ready" | "resync" | "ping" } | { event: `job.${string}`; job: JobSummary };
+type Message =
+  | { event: "ready" | "resync" | "ping" }
+  | { event: `job.${string}`; job: JobSummary }
+  | { event: "job.logged"; job_id: string };
 
 const READY_MS = 5_000;
 const SILENCE_MS = 45_000;
@@ -123,6 +128,7 @@ export class Live {
     // A half-open socket says nothing at all; the server pings every 20 s.
     this.#after("silence", SILENCE_MS, () => this.#lost());
     if ("job" in message) this.#inbox.put(message.job);
+    else if ("job_id" in message) this.#parts.logged(message.job_id);
     else if (message.event === "ready") this.#ready();
     else if (message.event === "resync") this.#resync.request();
   }

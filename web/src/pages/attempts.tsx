@@ -33,6 +33,7 @@ function Row({ attempt }: { attempt: Attempt }) {
       <td>
         <Badge status={attempt.status} />
         {attempt.error && <p className="preview bad whole">{attempt.error}</p>}
+        {attempt.progress_note && <p className="preview whole">{attempt.progress_note}</p>}
       </td>
       <td>
         <Ago at={attempt.started_at} />

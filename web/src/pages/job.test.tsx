@@ -1,12 +1,13 @@
 import { screen } from "@testing-library/react";
 import { expect, test } from "vitest";
-import { aJob } from "../testing/factories";
+import { aJob, anAttempt } from "../testing/factories";
 import { renderPage } from "../testing/render";
 import { refused, serve } from "../testing/server";
 import { JobPage } from "./job";
 
 const ATTEMPTS = "GET /v1/jobs/0197-a/attempts";
 const JOB = "GET /v1/jobs/0197-a";
+const LOGS = "GET /v1/jobs/0197-a/logs";
 
 function answerOf(fields: Parameters<typeof aJob>[0], payload = "{}") {
   const { payload: _, ...rest } = aJob(fields);
@@ -30,17 +31,11 @@ test("a failed job shows its error, its attempts and the way to retry", async ()
     [JOB]: () => answerOf({ status: "failed", last_error: "ValueError: no\n  at line 3" }),
     [ATTEMPTS]: () => ({
       body: {
-        data: [1, 2].map((number) => ({
-          number,
-          status: number === 1 ? "lost" : "failed",
-          worker: "w-1",
-          error: null,
-          started_at: "2026-11-20T12:00:00Z",
-          finished_at: "2026-11-20T12:00:01Z",
-        })),
+        data: [anAttempt({ number: 1, status: "lost" }), anAttempt({ number: 2 })],
         next_cursor: null,
       },
     }),
+    [LOGS]: () => ({ body: { data: [], next_cursor: null } }),
   });
   renderPage(<JobPage id="0197-a" />, "/jobs/0197-a");
   const error = await screen.findByRole("region", { name: "Last error" });
@@ -49,6 +44,33 @@ test("a failed job shows its error, its attempts and the way to retry", async ()
   expect(await screen.findByRole("row", { name: /^2 failed/ })).toBeDefined();
   expect(screen.getByRole("row", { name: /^1 lost/ })).toBeDefined();
   expect(document.title).toBe("mock failed · Windlass");
+});
+
+test("what the newest attempt says is shown while it runs, all pages of it", async () => {
+  const at = "2026-11-20T12:00:00.250Z";
+  const note = { progress: 0.5, progress_note: "half of it" };
+  const seen = serve({
+    [JOB]: () => answerOf({ status: "running", ...note }),
+    [ATTEMPTS]: () => ({
+      body: {
+        data: [anAttempt({ number: 1 }), anAttempt({ number: 2, status: "running", ...note })],
+        next_cursor: null,
+      },
+    }),
+    [LOGS]: (_, earlier) => ({
+      body:
+        earlier === 0
+          ? { data: [{ at, attempt: 2, line: "first\nof two" }], next_cursor: "more" }
+          : { data: [{ at, attempt: 2, line: "last" }], next_cursor: null },
+    }),
+  });
+  renderPage(<JobPage id="0197-a" />, "/jobs/0197-a");
+  const log = await screen.findByRole("region", { name: "Log of attempt 2" });
+  const lines = log.querySelector("pre")?.textContent?.split("\n") ?? [];
+  expect(lines.map((line) => line.trim().split("  ").at(-1))).toEqual(["first", "of two", "last"]);
+  expect(lines[0]).toMatch(/^\d\d:00:00\.250 {2}first$/);
+  expect(seen.filter(({ route }) => route === LOGS)).toHaveLength(2);
+  expect(screen.getAllByText("half of it")).toHaveLength(2);
 });
 
 test("a job that is not there is told as such", async () => {

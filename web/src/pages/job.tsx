@@ -12,6 +12,7 @@ import { Problem, Skeleton } from "../ui/states";
 import { Progress } from "../ui/times";
 import { Attempts } from "./attempts";
 import { JobFacts } from "./job-facts";
+import { JobLog } from "./job-log";
 import { NotFoundPage } from "./not-found";
 
 /** One job: what went in, what came out, and every attempt. */
@@ -53,6 +54,9 @@ function OpenJob({ job }: { job: Job }) {
         }
       >
         <Progress job={job} />
+        {job.status === "running" && job.progress_note && (
+          <p className="progress-note">{job.progress_note}</p>
+        )}
         <div className="job-columns">
           <div className="job-main">
             {job.last_error && job.status !== "succeeded" && (
@@ -62,6 +66,7 @@ function OpenJob({ job }: { job: Job }) {
               <JsonView title="Result" value={job.result} />
             )}
             <JsonView title="Payload" value={job.payload} />
+            <JobLog id={job.id} />
             <AttemptsOf id={job.id} />
           </div>
           <JobFacts job={job} />

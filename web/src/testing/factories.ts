@@ -1,4 +1,4 @@
-import type { Job, JobSummary, Session, Stats } from "../api/types";
+import type { Attempt, Job, JobSummary, Session, Stats } from "../api/types";
 
 const AT = "2026-11-20T12:00:00Z";
 
@@ -18,6 +18,7 @@ export function aSummary(fields: Partial<JobSummary> = {}): JobSummary {
     payload_preview: '{"sleep_ms":1}',
     error_preview: null,
     progress: null,
+    progress_note: null,
     cancel_requested_at: null,
     version: 1,
     created_at: AT,
@@ -39,6 +40,20 @@ export function aJob(fields: Partial<Job> = {}): Job {
     result: null,
     last_error: null,
     backoff: { strategy: "exponential", base_ms: 2000, max_ms: 60_000, jitter: 0 },
+    ...fields,
+  };
+}
+
+export function anAttempt(fields: Partial<Attempt> = {}): Attempt {
+  return {
+    number: 1,
+    status: "failed",
+    worker: "w-1",
+    error: null,
+    progress: null,
+    progress_note: null,
+    started_at: AT,
+    finished_at: "2026-11-20T12:00:01Z",
     ...fields,
   };
 }
