@@ -286,11 +286,36 @@ async def test_lines_of_a_killed_worker_stay_and_those_of_the_next_attempt_follo
     ]
 
 
+async def test_what_a_handler_logs_while_its_worker_stops_is_kept(
+    api: Api, elsewhere: Store
+) -> None:
+    user, begun = await api.a_user(), asyncio.Event()
+
+    @handler("stopped")
+    async def stopped(job: Payload, ctx: JobContext) -> None:
+        begun.set()
+        try:
+            await asyncio.sleep(60)
+        finally:
+            ctx.progress(0.5, "half of it")
+            ctx.log("stopped in the middle")
+
+    brief = msgspec.structs.replace(SETTINGS, shutdown_grace=timedelta(0))
+    async with running_worker(elsewhere, [stopped], brief):
+        job = await submit(user, type="stopped")
+        await asyncio.wait_for(begun.wait(), 60)
+
+    assert await lines_of(user, job) == ["stopped in the middle"]
+    (attempt,) = await data_of(user, f"{job['id']}/attempts")
+    assert (attempt["status"], attempt["progress_note"]) == ("released", "half of it")
+
+
 async def test_what_is_logged_under_a_lost_lease_is_not_kept(api: Api, elsewhere: Store) -> None:
-    user, lost = await api.a_user(), asyncio.Event()
+    user, begun, lost = await api.a_user(), asyncio.Event(), asyncio.Event()
 
     @handler("robbed")
     async def robbed(job: Payload, ctx: JobContext) -> None:
+        begun.set()
         try:
             await asyncio.sleep(60 if ctx.attempt == 1 else 0)
         finally:
@@ -301,7 +326,7 @@ async def test_what_is_logged_under_a_lost_lease_is_not_kept(api: Api, elsewhere
 
     async with working(elsewhere, robbed):
         job = await submit(user, type="robbed")
-        await becomes(user, job, "running")
+        await asyncio.wait_for(begun.wait(), 60)
         await elsewhere.execute("update worker set expires_at = now() - interval '1 second'")
         await asyncio.wait_for(lost.wait(), 60)
         await becomes(user, job, "succeeded")

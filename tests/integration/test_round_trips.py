@@ -11,7 +11,7 @@ from typing import Final
 import pytest
 
 from internal.domain.jobs import Outcome, Status
-from internal.domain.ports.work import ClaimedJob, Finish
+from internal.domain.ports.work import ClaimedJob, Finish, LoggedLine
 from tests.support.store import ROUTES, Store, a_job, an_end
 from tests.support.wire import Wire
 
@@ -119,6 +119,17 @@ async def test_a_flush_of_every_kind_of_end_asks_once(tapped: Tapped, users: int
 def _of_every_kind(jobs: list[ClaimedJob]) -> list[Finish]:
     kinds = [each for each in Outcome if each is not Outcome.RUNNING]
     return [an_end(job, kinds[n % len(kinds)]) for n, job in enumerate(jobs)]
+
+
+@few_and_many
+async def test_lines_of_all_jobs_are_kept_by_asking_once(tapped: Tapped, jobs: int) -> None:
+    store, wire = tapped
+    lines = [LoggedLine(number, 0.0, "a line") for number in (1, 2)]
+    first, *others = [job.lease for job in await claimed(store, jobs + 1, users=2)]
+    await store.work.log({first: lines})
+    wire.forget()
+    assert len(await store.work.log(dict.fromkeys(others, lines))) == len(others)
+    assert asked(wire) == ONCE
 
 
 @few_and_many

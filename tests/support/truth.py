@@ -44,6 +44,8 @@ ORPHANS = """
     where idempotency_key is not null
       and not exists (select from idempotency where job_id = j.id)
 """
+# An entry of any other kind says nothing of where a job stands.
+MOVES = {Kind.CHANGED, Kind.PROGRESS}
 TOTALS = """
     select user_id, sum(blocked) as blocked, sum(scheduled) as scheduled, sum(queued) as queued,
            sum(running) as running, sum(succeeded) as succeeded, sum(failed) as failed,
@@ -102,7 +104,7 @@ class Truth:
         while changes := await self._store.feed.after(self._position, 1000):
             self._position = changes[-1].position
             for each in changes:
-                told |= set(each.ids or ()) if each.kind is not Kind.ENDED else set()
+                told |= set(each.ids or ()) if each.kind in MOVES else set()
         return told
 
 

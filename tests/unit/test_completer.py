@@ -115,9 +115,10 @@ async def test_lines_that_are_refused_do_not_spoil_the_end() -> None:
 
 async def test_many_lines_are_not_flushed_together(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(completer_module, "FLUSHED_CHARS", 100)
+    monkeypatch.setattr(completer_module, "LINE_CHARS", 10)
     ends = Ends()
 
-    await recorded(ends, *(a_talkative_end("x" * 40) for _ in range(3)))
+    await recorded(ends, *(a_talkative_end("x" * 30) for _ in range(3)))
 
     assert ends.flushes == [2, 1, 1]
 

@@ -181,7 +181,7 @@ async def record(connection: Hot, aging: timedelta, rows: Sequence[tuple[Any, ..
 
     Answers with whether something is `queued`, `scheduled` and `told`, and which jobs are `late`.
     """
-    columns = [list(column) for column in zip(*rows, strict=True)]
+    columns = [if_any(list(column)) for column in zip(*rows, strict=True)]
     (answer,) = await connection.fetch(statement("finish"), aging, *columns)
     return answer
 

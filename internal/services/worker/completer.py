@@ -17,6 +17,8 @@ from internal.domain.ports.work import Finish, Finishes, Lease
 FLUSHED_AT_ONCE: Final = 2_000
 # 500 results of a megabyte take a fast server 10 seconds: a slow one would never be done in time.
 FLUSHED_CHARS: Final = 8 * 1024 * 1024
+# What a log line counts besides its text: 2,000 short ones take as long as a megabyte of results.
+LINE_CHARS: Final = 500
 # Executors wait when this many ends are not recorded yet.
 MAX_PENDING: Final = 5_000
 FIRST_PAUSE_S: Final = 0.05
@@ -167,7 +169,9 @@ def _cut(pending: list[Finish]) -> tuple[list[Finish], list[Finish]]:
     """What goes into the next flush, at least one, and what stays."""
     cut, room = FLUSHED_AT_ONCE, FLUSHED_CHARS
     for number, end in enumerate(pending[:FLUSHED_AT_ONCE]):
-        room -= len(end.result or "") + sum(len(line.text) for line in end.lines)
+        room -= len(end.result or "")
+        if end.lines:
+            room -= sum(LINE_CHARS + len(line.text) for line in end.lines)
         if room < 0:
             cut = max(1, number)
             break

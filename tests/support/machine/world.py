@@ -29,8 +29,8 @@ SEEN: Final = """
     left join scheduled w on w.job_id = j.id
 """
 EMPTIED: Final = (
-    "blocked", "scheduled", "ready", "lease", "finished", "attempt", "job", "idempotency", "worker",
-    "counter_delta", "counter", "minute", "minute_wait", "outbox", "feed",
+    "blocked", "scheduled", "ready", "lease", "finished", "attempt", "attempt_log", "job",
+    "idempotency", "worker", "counter_delta", "counter", "minute", "minute_wait", "outbox", "feed",
     "listener", "account",
 )  # fmt: skip
 EMPTY: Final = ";".join(f"delete from {table}" for table in EMPTIED)  # noqa: S608 - our own names
