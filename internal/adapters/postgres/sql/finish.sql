@@ -39,8 +39,8 @@ ended as materialized (
   where coalesce(g.version, 0) > 0
 ),
 recorded as (
-  insert into attempt (job_id, number, user_id, status, worker_id, error, result, progress, progress_note,
-                       started_at, finished_at)
+  insert into attempt (job_id, number, user_id, status, worker_id, error, result, progress,
+                       progress_note, started_at, finished_at)
   select job_id, number, user_id, outcome, worker_id, error, result::json, progress, note,
          started_at, ended_at
   from ended
