@@ -12,7 +12,15 @@ from internal.domain.jobs import JobSummary, Status
 from internal.domain.ports.feed import Change, Kind
 from internal.services.audience import Audience
 from internal.services.live import EVENTS_PER_S, MOST_BATCHES, Live
-from internal.services.watcher import MAX_UNSENT, JobEvent, LogEvent, News, Signal, Watcher
+from internal.services.watcher import (
+    MAX_UNSENT,
+    BatchEvent,
+    JobEvent,
+    LogEvent,
+    News,
+    Signal,
+    Watcher,
+)
 from tests.support.audience import an_actor
 from tests.support.summaries import a_summary
 
@@ -88,7 +96,7 @@ async def test_the_end_of_a_batch_is_told_behind_its_jobs_and_many_as_a_resync()
 
     await story.live.run_once()
 
-    told = [each.event for each in await few.next() if not isinstance(each, Signal)]
+    told = [each.event for each in await few.next() if isinstance(each, JobEvent | BatchEvent)]
     assert told == ["job.succeeded", "batch.finished", "batch.finished"]
     assert await many.next() == [Signal.RESYNC]
     assert story.asked == [1, 2]
