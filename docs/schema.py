@@ -26,7 +26,9 @@ GROUPS: Final = {
     "Jobs as they were submitted": ("job", "batch", "idempotency", "queue", "flow", "expiry"),
     "Jobs that wait": ("blocked", "scheduled", "gated", "ready"),
     "Limits": ("lane", "bucket", "gate_note"),
-    "Jobs that run or have run": ("lease", "finished", "attempt", "attempt_log", "worker"),
+    "Jobs that run or have run": (
+        *("lease", "finished", "attempt", "attempt_log", "failure", "worker"),
+    ),
     "Numbers": ("counter", "counter_delta", "minute", "minute_wait", "flow_minute"),
     "Changes": ("listener", "outbox", "feed"),
 }

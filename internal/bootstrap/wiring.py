@@ -14,6 +14,7 @@ from internal.adapters.postgres.accounts import PostgresUsers
 from internal.adapters.postgres.batches import PostgresBatches, PostgresBatchUpkeep
 from internal.adapters.postgres.commands import PostgresCommands
 from internal.adapters.postgres.database import Database
+from internal.adapters.postgres.failures import PostgresFailures
 from internal.adapters.postgres.feed import PostgresFeed
 from internal.adapters.postgres.invariants import PostgresInspection
 from internal.adapters.postgres.listing import PostgresListing
@@ -38,6 +39,7 @@ from internal.services import upkeep
 from internal.services.accounts import AccountRules, Accounts
 from internal.services.audience import Audience
 from internal.services.batches import Batches
+from internal.services.dead_letters import DeadLetters
 from internal.services.duty import Duty
 from internal.services.invariants import Invariants
 from internal.services.jobs import Jobs
@@ -135,6 +137,11 @@ def queues_of(store: Store) -> Queues:
 def batches_of(store: Store) -> Batches:
     """The use cases around batches."""
     return Batches(PostgresBatches(store.database))
+
+
+def dead_letters_of(store: Store) -> DeadLetters:
+    """The use cases around failed jobs."""
+    return DeadLetters(failed=PostgresFailures(store.database))
 
 
 def invariants_of(store: Store) -> Invariants:

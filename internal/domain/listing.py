@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Meta
 
 from internal.domain.errors import FieldError, ValidationError
+from internal.domain.failures import Fingerprint
 from internal.domain.jobs import JobSummary, Priority, Status
 from internal.domain.submission import (
     EARLIEST_RUN_AT,
@@ -30,7 +31,10 @@ AnyOf = Annotated[tuple[T, ...], Meta(max_length=MAX_VALUES)]
 
 
 class JobFilter(msgspec.Struct, frozen=True):
-    """Conditions that all must hold; within one, any of its values may. Empty means any."""
+    """Conditions that all must hold; within one, any of its values may. Empty means any.
+
+    `fingerprint`: of a group of failures, so that only failed jobs are meant.
+    """
 
     status: AnyOf[Status] = ()
     queue: AnyOf[QueueName] = ()
@@ -39,6 +43,7 @@ class JobFilter(msgspec.Struct, frozen=True):
     tag: AnyOf[Tag] = ()
     worker: AnyOf[WorkerName] = ()
     batch: AnyOf[UUID] = ()
+    fingerprint: AnyOf[Fingerprint] = ()
     created_after: Moment | None = None
     created_before: Moment | None = None
     finished_after: Moment | None = None

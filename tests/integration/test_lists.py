@@ -110,7 +110,7 @@ async def test_every_filter_goes_with_every_status(api: Api) -> None:
     filters = {
         "queue": "a,b", "type": "a,b", "priority": "high,low", "tag": "a,b", "worker": "a,b",
         "created_after": day, "created_before": day, "finished_after": day, "finished_before": day,
-        "cursor": "A" * 22, "limit": "1",
+        "fingerprint": "0" * 16, "cursor": "A" * 22, "limit": "1",
     }  # fmt: skip
     for status in Status:
         for name, value in filters.items():
@@ -137,6 +137,7 @@ async def test_every_filter_goes_with_every_status(api: Api) -> None:
         ("created_after=0001-01-01T00:00:00%2B23:59", "created_after"),
         ("finished_before=9999-12-31T23:59:59-23:59", "finished_before"),
         ("payload=x", "payload"),
+        ("fingerprint=7", "fingerprint"),
     ],
 )
 async def test_a_bad_filter_is_named(api: Api, query: str, field: str) -> None:

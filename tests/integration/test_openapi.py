@@ -67,6 +67,7 @@ async def test_every_route_of_the_contract_is_described(document: dict[str, Any]
         "DELETE /v1/jobs/{id}",
         "GET /v1/batches",
         "GET /v1/batches/{id}",
+        "GET /v1/failures",
         "GET /v1/job-types",
         "GET /v1/stats",
         "GET /v1/queues",

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from internal.domain.jobs import Status
+from internal.domain.jobs import Outcome, Status
 from tests.support.api import Api, SignedUp
 from tests.support.store import ROUTES, an_end
 
@@ -26,8 +26,10 @@ FITTING = {
     "delete": Status.CANCELED,
 }
 # Routes of users whose requests name nothing that exists already.
-NAMES_NOTHING = {"me", "list", "jobTypes", "stats", "submit", "submitBatch", "ticket", "queues",
-                 "batches"}  # fmt: skip
+NAMES_NOTHING = {
+    *("me", "list", "failures", "jobTypes", "stats", "submit", "submitBatch", "ticket", "queues"),
+    "batches",
+}
 # Routes that name something else than a job: the tests of that thing show whose it is.
 OF_OTHER_THINGS = {"batch", "queue", "setQueue", "pauseQueue", "resumeQueue"}
 # Routes that refuse everybody but admins.
@@ -36,6 +38,7 @@ OF_ADMINS = {"invariants"}
 SECRET = "ada's secret"
 # In this order, since a claim takes every job that is queued.
 EVERY_STATUS = (
+    Status.FAILED,
     Status.SUCCEEDED,
     Status.RUNNING,
     Status.QUEUED,
@@ -198,17 +201,25 @@ async def naming_operations(api: Api) -> list[Operation]:
 
 async def a_job(owner: SignedUp, api: Api, status: Status) -> dict[str, Any]:
     """A job of this user that has come to a status."""
-    request = {"type": SECRET, "queue": SECRET, "payload": {"text": SECRET}, "tags": [SECRET]}
+    request: dict[str, Any] = {
+        "type": SECRET,
+        "queue": SECRET,
+        "payload": {"text": SECRET},
+        "tags": [SECRET],
+        "max_attempts": 1,
+    }
     if status is Status.SCHEDULED:
         request["run_at"] = "2100-01-01T00:00:00Z"
     job = (await owner.client.post("/v1/jobs", json=request)).json()["data"]
     if status is Status.CANCELED:
         await owner.client.post(f"/v1/jobs/{job['id']}/cancel")
-    if status in {Status.RUNNING, Status.SUCCEEDED}:
+    if status in {Status.RUNNING, Status.SUCCEEDED, Status.FAILED}:
         worker = await api.store.a_worker()
         claimed = await api.store.work.claim(worker, [*ROUTES, f"pull:{SECRET}"], 1_000)
         if status is Status.SUCCEEDED:
             await api.store.work.finish([an_end(each) for each in claimed])
+        if status is Status.FAILED:
+            await api.store.work.finish([an_end(each, Outcome.FAILED) for each in claimed])
     job = await look_at(owner, job)
     assert job["status"] == status
     return job

@@ -38,6 +38,7 @@ from internal.domain.ports.accounts import Tickets
 from internal.services.accounts import AccountRules, Accounts
 from internal.services.audience import Audience
 from internal.services.batches import Batches
+from internal.services.dead_letters import DeadLetters
 from internal.services.invariants import Invariants
 from internal.services.jobs import Jobs
 from internal.services.live import EVENTS_PER_S, Live
@@ -160,6 +161,7 @@ def _parts(store: Store, hasher: BcryptHasher, settings: Settings) -> Parts:
         jobs=jobs,
         queues=Queues(store.queues),
         batches=Batches(store.batches),
+        dead_letters=DeadLetters(failed=store.failures),
         invariants=Invariants(PostgresInspection(store.database), accounts.users, accounts.now),
         tokens=tokens,
         refresh_ttl=settings.refresh_ttl,

@@ -14,6 +14,7 @@ import msgspec
 from internal.adapters.postgres.batches import PostgresBatches, PostgresBatchUpkeep
 from internal.adapters.postgres.commands import PostgresCommands
 from internal.adapters.postgres.database import Database, open_database
+from internal.adapters.postgres.failures import PostgresFailures
 from internal.adapters.postgres.feed import PostgresFeed
 from internal.adapters.postgres.listing import PostgresListing
 from internal.adapters.postgres.queues import PostgresQueues
@@ -24,9 +25,10 @@ from internal.adapters.postgres.upkeep import PostgresUpkeep
 from internal.adapters.postgres.wakeups import PostgresWakeups
 from internal.adapters.postgres.work import PostgresWork
 from internal.domain.accounts import Actor
+from internal.domain.failures import failure_of
 from internal.domain.handlers import Handlers
 from internal.domain.ids import new_id, new_worker_id
-from internal.domain.jobs import Job, Outcome, settle
+from internal.domain.jobs import Job, Outcome, Status, settle
 from internal.domain.ports.jobs import Submitted
 from internal.domain.ports.work import ClaimedJob, Finish, Lease
 from internal.domain.retry import Backoff, Strategy
@@ -56,6 +58,7 @@ class Store:
         self.listing = PostgresListing(database)
         self.batches = PostgresBatches(database)
         self.batch_upkeep = PostgresBatchUpkeep(database, self.wakeups)
+        self.failures = PostgresFailures(database)
         self.statistics = PostgresStatistics(database)
         self.commands = PostgresCommands(database, self.wakeups, AGING)
         self.queues = PostgresQueues(database, self.wakeups)
@@ -135,6 +138,8 @@ def an_end(
         max_attempts=claimed.max_attempts,
         backoff=claimed.backoff,
     )
+    error = None if outcome is Outcome.SUCCEEDED else f"it {outcome}"
+    failed = settlement.status is Status.FAILED
     return Finish(
         lease=Lease(claimed.id, claimed.token),
         outcome=outcome,
@@ -142,7 +147,8 @@ def an_end(
         ran_ms=5.0,
         ended=time.monotonic(),
         result=result,
-        error=None if outcome is Outcome.SUCCEEDED else f"it {outcome}",
+        error=error,
+        failure=failure_of(claimed.user_id, claimed.type, error) if failed else None,
     )
 
 

@@ -19,6 +19,7 @@ from internal.adapters.http.asgi import App
 from internal.adapters.http.auth import admit_anyone, admit_users
 from internal.adapters.http.batches import BatchRoutes
 from internal.adapters.http.dashboard import Dashboard, Site
+from internal.adapters.http.dead_letters import DeadLetterRoutes
 from internal.adapters.http.direct import Direct, route_handler
 from internal.adapters.http.errors import answer_error
 from internal.adapters.http.frame import Frame, RequestLog
@@ -34,6 +35,7 @@ from internal.domain.ports.accounts import TokenIssuer
 from internal.domain.ports.fleet import Fleet
 from internal.services.accounts import Accounts
 from internal.services.batches import Batches
+from internal.services.dead_letters import DeadLetters
 from internal.services.invariants import Invariants
 from internal.services.jobs import Jobs
 from internal.services.queues import Queues
@@ -48,6 +50,7 @@ class Parts(msgspec.Struct, frozen=True):
     jobs: Jobs
     queues: Queues
     batches: Batches
+    dead_letters: DeadLetters
     invariants: Invariants
     tokens: TokenIssuer
     refresh_ttl: timedelta
@@ -71,6 +74,7 @@ def build_app(parts: Parts, more_handlers: Sequence[ControllerRouterHandler] = (
         *QueueRoutes(parts.queues).handlers(),
         *BatchRoutes(parts.batches).handlers(),
         *LogRoutes(parts.jobs).handlers(),
+        *DeadLetterRoutes(parts.dead_letters).handlers(),
         *LiveRoutes(parts.accounts).handlers(),
         *AdminRoutes(parts.invariants).handlers(),
         *OperationRoutes(parts.check_ready, parts.registry, parts.fleet).handlers(),

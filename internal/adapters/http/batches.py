@@ -11,7 +11,7 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.params import PathParameter
 from msgspec import Meta
 
-from internal.adapters.http.cursors import cursor_of, page_of
+from internal.adapters.http.cursors import page_of, write_cursor
 from internal.adapters.http.requests import ApiRequest, read_query
 from internal.adapters.http.routes import private
 from internal.domain.batches import BatchProgress, BatchSummary
@@ -65,4 +65,4 @@ class BatchRoutes:
     async def page(self, request: ApiRequest) -> BatchesAnswer:
         query = read_query(request, BatchesQuery)
         page = await self._batches.page(request.user, page_of(query.limit, query.cursor))
-        return BatchesAnswer(page.batches, cursor_of(page.next_before))
+        return BatchesAnswer(page.batches, write_cursor(page.next_before))

@@ -1,16 +1,16 @@
-"""Where the next page of a list begins: a key in base64, which clients hand back as they got it."""
+"""Where the next page of a list begins, in letters that mean nothing to a client."""
 
 from __future__ import annotations
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from contextlib import suppress
-from typing import Final
+from typing import Any
 from uuid import UUID
+
+import msgspec
 
 from internal.domain.errors import FieldError, ValidationError
 from internal.domain.listing import Page
-
-UUID_BYTES: Final = 16
 
 
 def page_of(limit: int, cursor: str | None) -> Page:
@@ -19,29 +19,27 @@ def page_of(limit: int, cursor: str | None) -> Page:
     Raises:
         ValidationError: for a cursor that no list gave.
     """
-    before = None if cursor is None else UUID(bytes=read_cursor(cursor, UUID_BYTES))
-    return Page(limit, before)
+    return Page(limit, read_cursor(cursor, UUID))
 
 
-def cursor_of(next_before: UUID | None) -> str | None:
-    """The cursor of the next page, None after the last one."""
-    return None if next_before is None else write_cursor(next_before.bytes)
+def write_cursor(mark: object) -> str | None:
+    """The mark that the next page goes on behind, as a cursor; None after the last page."""
+    if mark is None:
+        return None
+    return urlsafe_b64encode(msgspec.json.encode(mark)).decode().rstrip("=")
 
 
-def write_cursor(key: bytes) -> str:
-    """The cursor that stands for a key."""
-    return urlsafe_b64encode(key).decode().rstrip("=")
-
-
-def read_cursor(cursor: str, size: int | None = None) -> bytes:
-    """The key that a cursor stands for: of so many bytes, or of any number.
+def read_cursor(cursor: str | None, type_: Any) -> Any:
+    """The mark that a list gave, None where the list begins.
 
     Raises:
-        ValidationError: when no such list gave it.
+        ValidationError: when no list gave it.
     """
-    with suppress(ValueError):
-        key = urlsafe_b64decode(cursor + "==")
-        if size in {None, len(key)} and write_cursor(key) == cursor:  # base64 is read leniently
-            return key
+    if cursor is None:
+        return None
+    with suppress(ValueError):  # msgspec's errors are such, too
+        mark = msgspec.json.decode(urlsafe_b64decode(cursor + "=="), type=type_)
+        if write_cursor(mark) == cursor:  # base64 is read leniently above
+            return mark
     fault = FieldError("cursor", "is not one that a list gave: leave it out to start over")
     raise ValidationError.of(fault)

@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Final
 
 from internal.domain.errors import FieldError, ValidationError
+from internal.domain.failures import SIXTEEN_DIGITS
 from internal.domain.jobs import Priority, Status
 from internal.domain.retry import Strategy
 from internal.domain.submission import PRINTABLE
@@ -26,6 +27,7 @@ _REPHRASED: Final = {
     "Invalid RFC3339 encoded datetime": f"must be {_WHEN}",
     "Expected `datetime` with a timezone component": f"must be {_WHEN}",
     f"Expected `str` matching regex {PRINTABLE!r}": "must not hold control characters",
+    f"Expected `str` matching regex {SIXTEEN_DIGITS!r}": "must be 16 hexadecimal digits",
 }
 _NAMES: Final = {
     "str": "a string",

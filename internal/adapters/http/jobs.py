@@ -13,7 +13,7 @@ from litestar.params import Body, PathParameter
 
 from internal.adapters.http import job_shapes as shapes
 from internal.adapters.http.answers import JsonAnswer
-from internal.adapters.http.cursors import cursor_of, page_of
+from internal.adapters.http.cursors import page_of, write_cursor
 from internal.adapters.http.faults import invalid
 from internal.adapters.http.requests import ApiRequest, header, read_query
 from internal.adapters.http.routes import also, private
@@ -101,7 +101,7 @@ class JobRoutes:
     async def page(self, request: ApiRequest) -> shapes.JobsAnswer:
         query = read_query(request, shapes.JobsQuery)
         page = await self._jobs.page(request.user, query, page_of(query.limit, query.cursor))
-        return shapes.JobsAnswer(page.jobs, cursor_of(page.next_before))
+        return shapes.JobsAnswer(page.jobs, write_cursor(page.next_before))
 
     async def get(self, request: ApiRequest, id: JobId) -> shapes.JobAnswer:
         return shapes.JobAnswer(shapes.shown_job(await self._jobs.get(request.user, id)))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from struct import Struct
 from typing import Annotated, Final
 
 import msgspec
@@ -18,8 +17,7 @@ from internal.domain.attempt_log import DEFAULT_LOG_PAGE, MAX_LOG_PAGE, LogLine,
 from internal.domain.errors import NotFoundError
 from internal.services.jobs import Jobs
 
-# Of a place: the attempt and the line, as the database numbers them.
-KEY: Final = Struct(">ii")
+# As the database numbers attempts.
 LARGEST: Final = 2**31 - 1
 
 
@@ -53,14 +51,6 @@ class LogRoutes:
 
     async def logs(self, request: ApiRequest, id: JobId) -> LogsAnswer:
         query = read_query(request, LogsQuery)
-        after = LogPlace() if query.cursor is None else _place(query.cursor)
+        after = read_cursor(query.cursor, LogPlace) or LogPlace()
         page = await self._jobs.logs(request.user, id, after, query.attempt or None, query.limit)
-        return LogsAnswer(page.lines, None if page.next_after is None else _cursor(page.next_after))
-
-
-def _cursor(place: LogPlace) -> str:
-    return write_cursor(KEY.pack(place.attempt, place.number))
-
-
-def _place(cursor: str) -> LogPlace:
-    return LogPlace(*KEY.unpack(read_cursor(cursor, KEY.size)))
+        return LogsAnswer(page.lines, write_cursor(page.next_after))

@@ -14,9 +14,10 @@ from msgspec import Meta
 from internal.adapters.http.cursors import read_cursor, write_cursor
 from internal.adapters.http.requests import ApiRequest, read_query
 from internal.adapters.http.routes import private
-from internal.domain.errors import FieldError, NotFoundError, ValidationError
+from internal.domain.errors import NotFoundError
 from internal.domain.listing import DEFAULT_PAGE, MAX_PAGE
 from internal.domain.queues import Queue, QueueSettings
+from internal.domain.submission import QueueName
 from internal.services.queues import Queues
 
 TAGS: Final = ("Queues",)
@@ -69,10 +70,9 @@ class QueueRoutes:
 
     async def page(self, request: ApiRequest) -> QueuesAnswer:
         query = read_query(request, QueuesQuery)
-        after = "" if query.cursor is None else _read_name(query.cursor)
+        after = read_cursor(query.cursor, QueueName) or ""
         page = await self._queues.page(request.user, after, query.limit)
-        following = None if page.next_after is None else write_cursor(page.next_after.encode())
-        return QueuesAnswer(page.queues, following)
+        return QueuesAnswer(page.queues, write_cursor(page.next_after))
 
     async def get(self, request: ApiRequest, name: Name) -> QueueAnswer:
         return QueueAnswer(await self._queues.get(request.user, name))
@@ -85,14 +85,3 @@ class QueueRoutes:
 
     async def resume(self, request: ApiRequest, name: Name) -> QueueAnswer:
         return QueueAnswer(await self._queues.pause(request.user, name, paused=False))
-
-
-def _read_name(cursor: str) -> str:
-    try:
-        after = read_cursor(cursor).decode()
-    except UnicodeDecodeError:
-        after = "\0"
-    if not after or "\0" in after:
-        fault = FieldError("cursor", "is not one that a list gave: leave it out to start over")
-        raise ValidationError.of(fault)
-    return after

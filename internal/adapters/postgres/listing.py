@@ -27,6 +27,7 @@ from internal.adapters.postgres.codes import PRIORITIES, PRIORITY_CODE, STATUS_C
 from internal.adapters.postgres.database import Database, Row
 from internal.adapters.postgres.statements import statement
 from internal.domain.accounts import Actor
+from internal.domain.failures import UNKNOWN, read
 from internal.domain.jobs import FINISHED, JobSummary, Status
 from internal.domain.listing import JobFilter, JobPage, Page
 
@@ -80,7 +81,7 @@ def page_ids(user_id: UUID, where: JobFilter, page: Page) -> Select[Any]:
         if page.before is not None:
             query = query.where(jobs.c.id < page.before)
         return query.order_by(jobs.c.id.desc()).limit(page.limit + 1)
-    if not statuses:  # only unfinished ones were asked for, and when they finished
+    if not statuses:  # such as unfinished ones, and when they finished
         return select(schema.job.c.id).where(false())
     parts = [
         _ids_with_status(user_id, status, place, where, page)
@@ -92,10 +93,15 @@ def page_ids(user_id: UUID, where: JobFilter, page: Page) -> Select[Any]:
 
 
 def _statuses(where: JobFilter) -> tuple[Status, ...] | None:
-    if where.finished_after is None and where.finished_before is None:
-        return tuple(dict.fromkeys(where.status)) or None
+    possible = frozenset(Status)
+    if where.finished_after is not None or where.finished_before is not None:
+        possible = FINISHED
+    if where.fingerprint:
+        possible = frozenset({Status.FAILED})
+    if not where.status and possible == frozenset(Status):
+        return None
     return tuple(
-        each for each in dict.fromkeys(where.status or sorted(FINISHED)) if each in FINISHED
+        each for each in dict.fromkeys(where.status or sorted(possible)) if each in possible
     )
 
 
@@ -113,6 +119,8 @@ def _ids_with_status(
     query = query.where(*_within_batches(user_id, where, place.c.job_id))
     if status in FINISHED:
         query = query.where(place.c.status == STATUS_CODE[status])
+    if where.fingerprint:
+        query = query.where(_in_groups(where.fingerprint))
     if where.finished_after is not None:
         query = query.where(place.c.since >= where.finished_after)
     if where.finished_before is not None:
@@ -120,6 +128,12 @@ def _ids_with_status(
     if page.before is not None:
         query = query.where(place.c.job_id < page.before)
     return query.order_by(place.c.job_id.desc()).limit(page.limit + 1)
+
+
+def _in_groups(fingerprints: Sequence[str]) -> ColumnElement[bool]:
+    column, numbers = schema.finished.c.fingerprint, [read(each) for each in fingerprints]
+    among = column.in_(numbers)
+    return or_(among, column.is_(None)) if UNKNOWN in numbers else among
 
 
 def _job_conditions(where: JobFilter) -> list[ColumnElement[bool]]:

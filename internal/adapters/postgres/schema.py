@@ -368,7 +368,16 @@ finished = Table(
     Column("status", SmallInteger, nullable=False),
     Column("cancel_requested_at", Moment),
     Column("reason", Text),
+    Column("fingerprint", BigInteger),
     PrimaryKeyConstraint("user_id", "status", "job_id"),
+    Index(
+        "finished_by_failure",
+        "user_id",
+        "fingerprint",
+        "job_id",
+        postgresql_where=text("status = 5"),
+        postgresql_include=["since"],
+    ),
     CheckConstraint("status between 4 and 6", name="finished_status"),
     CheckConstraint("attempts <= max_attempts", name="finished_attempts"),
     postgresql_partition_by="RANGE (job_id)",
@@ -402,6 +411,16 @@ attempt_log = Table(
     Column("at", Moment, nullable=False),
     Column("line", Text, nullable=False),
     postgresql_partition_by="RANGE (job_id)",
+)
+
+failure = Table(
+    "failure",
+    metadata,
+    Column("user_id", Uuid, primary_key=True),
+    Column("fingerprint", BigInteger, primary_key=True, autoincrement=False),
+    Column("type", Text, nullable=False),
+    Column("message", Text, nullable=False),
+    Column("noted_at", Moment, nullable=False, server_default=NOW),
 )
 
 worker = Table(

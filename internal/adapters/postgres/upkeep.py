@@ -11,8 +11,9 @@ from asyncpg import LockNotAvailableError, TransactionRollbackError
 
 from internal.adapters.postgres.database import Database, Hot, Row
 from internal.adapters.postgres.statements import statement
-from internal.adapters.postgres.work import finished, record, topics_of
-from internal.domain.jobs import Outcome, settle
+from internal.adapters.postgres.work import record_ends, topics_of
+from internal.domain.failures import failure_of
+from internal.domain.jobs import Outcome, Status, settle
 from internal.domain.ports.feed import Topic, Wakeups
 from internal.domain.ports.work import Finish, Lease
 from internal.domain.retry import Backoff, Strategy
@@ -69,6 +70,13 @@ SWEEPS: Final = (
     """,
     "delete from minute where at < now() - interval '25 hours'",
     "delete from minute_wait where at < now() - interval '25 hours'",
+    """
+    delete from failure f
+    where noted_at < now() - interval '1 hour' -- longer than any end takes to follow its note
+      and not exists (
+        select from finished
+        where user_id = f.user_id and status = 5 and fingerprint = f.fingerprint)
+    """,
     """
     delete from worker w
     where expires_at < now() - interval '1 minute' -- longer than any claim takes
@@ -128,10 +136,10 @@ class PostgresUpkeep:
             if not lost:
                 return 0
             now = time.monotonic()
-            rows = [finished(_lost(row, now), now) for row in lost]
-            answer = await record(connection, self._aging, rows)
+            ends = [_lost(row, now) for row in lost]
+            answer = await record_ends(connection, self._aging, ends, now)
         self._wakeups.send(*topics_of(answer))
-        return len(rows) - len(answer["late"])
+        return len(ends) - len(answer["late"])
 
     async def fold_counters(self, limit: int) -> int:
         async with self._database.hot() as connection:
@@ -204,11 +212,14 @@ def _lost(row: Row, now: float) -> Finish:
         backoff=NO_BACKOFF,
         cancel_requested=row["cancel_requested"],
     )
+    error = f"lost: the worker {row['worker_id']} stopped answering"
+    failed = settlement.status is Status.FAILED
     return Finish(
         lease=Lease(row["job_id"], row["token"]),
         outcome=Outcome.LOST,
         settlement=settlement,
         ran_ms=row["ran_ms"],
         ended=now,
-        error=f"lost: the worker {row['worker_id']} stopped answering",
+        error=error,
+        failure=failure_of(row["user_id"], row["type"], error) if failed else None,
     )

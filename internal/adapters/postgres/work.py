@@ -11,6 +11,7 @@ from uuid import UUID
 from internal.adapters.postgres.codes import OUTCOME_CODE, STATUS_CODE
 from internal.adapters.postgres.columns import if_any, once
 from internal.adapters.postgres.database import Database, Hot, Row
+from internal.adapters.postgres.failures import note
 from internal.adapters.postgres.statements import statement
 from internal.domain.jobs import Outcome, Status
 from internal.domain.ports.feed import Topic, Wakeups
@@ -62,8 +63,7 @@ class PostgresWork:
                 (answer,) = await connection.fetch(statement("succeed"), *_successes(ends, now))
                 topics = topics_of(answer, ("told", "freed"))
             else:
-                rows = [finished(end, now) for end in ends]
-                answer = await record(connection, self._aging, rows)
+                answer = await record_ends(connection, self._aging, ends, now)
                 topics = topics_of(answer)
         self._wakeups.send(*topics)
         return set(answer["late"])
@@ -176,6 +176,13 @@ def _columns_of_lines(
     )
 
 
+async def record_ends(connection: Hot, aging: timedelta, ends: Sequence[Finish], now: float) -> Row:
+    """As `record`, with the texts of what failed for good kept before."""
+    if failures := {end.failure for end in ends if end.failure is not None}:
+        await note(connection, failures)
+    return await record(connection, aging, [finished(end, now) for end in ends])
+
+
 async def record(connection: Hot, aging: timedelta, rows: Sequence[tuple[Any, ...]]) -> Row:
     """Run `finish.sql` over rows as `finished` and `unstarted` make them.
 
@@ -207,6 +214,7 @@ def finished(end: Finish, now: float) -> tuple[Any, ...]:
         end.result,
         end.progress and end.progress.share,
         end.progress and end.progress.note,
+        None if end.failure is None else end.failure.fingerprint,
     )
 
 

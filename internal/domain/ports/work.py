@@ -9,6 +9,7 @@ from uuid import UUID
 
 import msgspec
 
+from internal.domain.failures import Failure
 from internal.domain.jobs import Outcome, Settlement
 from internal.domain.retry import Backoff, Strategy
 
@@ -83,6 +84,7 @@ class Finish(msgspec.Struct, frozen=True, gc=False):
     """The end of an attempt; `ended` is a reading of this process's monotonic clock.
 
     `lines` are those of its log that are not known to be written: they go first.
+    `failure` groups a job that fails for good with others like it.
     """
 
     lease: Lease
@@ -94,6 +96,7 @@ class Finish(msgspec.Struct, frozen=True, gc=False):
     error: str | None = None
     progress: Progress | None = None
     lines: Sequence[LoggedLine] = ()
+    failure: Failure | None = None
 
 
 class Beat(msgspec.Struct, frozen=True):

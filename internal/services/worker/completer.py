@@ -186,4 +186,5 @@ def _bare(end: Finish) -> Finish:
         settlement=failed,
         result=None,
         error="the attempt's result or error could not be stored",
+        failure=None,
     )

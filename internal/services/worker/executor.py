@@ -12,8 +12,9 @@ from typing import Any, Final
 import msgspec
 
 from internal.domain.attempt_log import clean
+from internal.domain.failures import failure_of
 from internal.domain.handlers import Fail, Handlers, JobContext, Retry, Snooze
-from internal.domain.jobs import Outcome, Settlement, settle, succeeded
+from internal.domain.jobs import Outcome, Settlement, Status, settle, succeeded
 from internal.domain.ports.work import Finish
 from internal.services.worker.completer import Completer
 from internal.services.worker.running import Running
@@ -214,16 +215,20 @@ def _message(error: BaseException) -> str:
 
 
 def _finish(running: Running, end: End) -> Finish:
+    settlement = _settled(running, end)
+    error = None if end.error is None else clean(end.error[:MAX_ERROR_CHARS])
+    failed = settlement.status is Status.FAILED
     return Finish(
         lease=running.lease,
         outcome=end.outcome,
-        settlement=_settled(running, end),
+        settlement=settlement,
         ran_ms=1000 * (running.ended - running.started),
         ended=running.ended,
         result=end.result,
-        error=None if end.error is None else clean(end.error[:MAX_ERROR_CHARS]),
+        error=error,
         progress=running.report,
         lines=running.last_lines(),
+        failure=failure_of(running.job.user_id, running.job.type, error) if failed else None,
     )
 
 

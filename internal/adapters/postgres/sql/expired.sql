@@ -3,7 +3,8 @@
 with dead as materialized (
   select id from worker where expires_at <= now()
 )
-select job_id, token, attempts, max_attempts, worker_id,
+select job_id, user_id, token, attempts, max_attempts, worker_id,
+       (select type from job where id = lease.job_id and user_id = lease.user_id) as type,
        cancel_requested_at is not null as cancel_requested,
        date_part('epoch', now() - since) * 1000 as ran_ms
 from lease

@@ -6,9 +6,10 @@ with input as materialized (
   select *
   from unnest($2::uuid[], $3::bigint[], $4::smallint[], $5::smallint[], $6::int[],
               $7::float8[], $8::float8[], $9::float8[], $10::text[], $11::text[], $12::real[],
-              $13::text[])
+              $13::text[], $14::bigint[])
     as i(job_id, token, outcome, status, attempts,
-         delay_ms, ran_ms, ended_ms, error, result, progress, note)
+         delay_ms, ran_ms, ended_ms, error, result, progress,
+         note, fingerprint)
 ),
 gone as (
   -- Not a join with the input: where estimates are old it may compare each with each.
@@ -21,7 +22,8 @@ ended as materialized (
   select g.job_id, g.user_id, g.flow_id, g.priority, g.max_attempts, g.cancel_requested_at,
          g.worker_id, g.charge, g.version + 1 as version, g.run_at as was_due,
          g.lane_id, g.awaited,
-         i.attempts, i.outcome, i.error, i.result, coalesce(i.progress, g.progress) as progress,
+         i.attempts, i.outcome, i.error, i.result, i.fingerprint,
+         coalesce(i.progress, g.progress) as progress,
          coalesce(i.note, g.progress_note) as note,
          g.number - (i.outcome is null)::int as number,
          -- the cancel may have been asked for after the worker decided
@@ -48,9 +50,10 @@ recorded as (
 ),
 done as (
   insert into finished (job_id, user_id, flow_id, priority, attempts, number, max_attempts,
-                        version, run_at, awaited, status, cancel_requested_at)
+                        version, run_at, awaited, status, cancel_requested_at, fingerprint)
   select job_id, user_id, flow_id, priority, attempts, number, max_attempts,
-         version, was_due, awaited, status, cancel_requested_at
+         version, was_due, awaited, status, cancel_requested_at,
+         case when status = 5 then fingerprint end
   from ended
   where status >= 4
 ),
