@@ -29,6 +29,7 @@ GROUPS: Final = {
     "Jobs that run or have run": (
         *("lease", "finished", "attempt", "attempt_log", "failure", "worker"),
     ),
+    "Where replayed jobs come from": ("replay", "past_payload"),
     "Numbers": ("counter", "counter_delta", "minute", "minute_wait", "flow_minute"),
     "Changes": ("listener", "outbox", "feed"),
 }

@@ -105,7 +105,7 @@ def _app(
         jobs=jobs_of(store, handlers),
         queues=queues_of(store),
         batches=batches_of(store),
-        dead_letters=dead_letters_of(store),
+        dead_letters=dead_letters_of(store, handlers),
         invariants=invariants_of(store),
         tokens=tokens,
         refresh_ttl=settings.refresh_token_ttl,

@@ -20,6 +20,7 @@ from internal.adapters.postgres.invariants import PostgresInspection
 from internal.adapters.postgres.listing import PostgresListing
 from internal.adapters.postgres.queues import PostgresQueues
 from internal.adapters.postgres.reads import PostgresReads
+from internal.adapters.postgres.replays import PostgresReplays
 from internal.adapters.postgres.sessions import PostgresSessions
 from internal.adapters.postgres.standings import PostgresStandings
 from internal.adapters.postgres.statistics import PostgresStatistics
@@ -139,9 +140,17 @@ def batches_of(store: Store) -> Batches:
     return Batches(PostgresBatches(store.database))
 
 
-def dead_letters_of(store: Store) -> DeadLetters:
+def dead_letters_of(store: Store, handlers: Handlers) -> DeadLetters:
     """The use cases around failed jobs."""
-    return DeadLetters(failed=PostgresFailures(store.database))
+    database, settings = store.database, store.settings
+    return DeadLetters(
+        failed=PostgresFailures(database),
+        past=PostgresReplays(database),
+        reads=PostgresReads(database),
+        commands=PostgresCommands(database, store.wakeups, settings.aging),
+        handlers=handlers,
+        max_payload_bytes=settings.max_payload_bytes,
+    )
 
 
 def invariants_of(store: Store) -> Invariants:

@@ -220,6 +220,19 @@ def retry(status: Status, attempts: int, max_attempts: int) -> int:
     return max(max_attempts, attempts + 1)
 
 
+def check_editable(status: Status) -> None:
+    """Refuse to change the payload of a job that is using it, or has made its result of it.
+
+    Raises:
+        InvalidStateError: when the job runs or has succeeded.
+    """
+    if status in {Status.RUNNING, Status.SUCCEEDED}:
+        raise InvalidStateError(
+            f"the payload of a job that is {status} stays as it is: it can be edited while the job"
+            " waits, and after it failed or was canceled"
+        )
+
+
 def check_deletable(status: Status) -> None:
     """Refuse to delete a job that has not finished.
 

@@ -12,7 +12,7 @@ from msgspec import UNSET, Meta, Raw, UnsetType
 
 from internal.domain.durations import milliseconds
 from internal.domain.errors import FieldError, PayloadTooLargeError, ValidationError
-from internal.domain.handlers import LONGEST_TIMEOUT, MOST_ATTEMPTS, Handlers
+from internal.domain.handlers import LONGEST_TIMEOUT, MOST_ATTEMPTS, Handler, Handlers
 from internal.domain.ids import new_id
 from internal.domain.jobs import Priority
 from internal.domain.retry import Backoff, Strategy
@@ -125,9 +125,7 @@ def accept(
     """
     payload = _payload(request, defaults.max_payload_bytes, index)
     handler = handlers.find(request.type)
-    faults = [*_time_faults(request, index)]
-    if handler is not None and not handler.takes_any_object:
-        faults += _input_faults(payload, handler.input_type, index)
+    faults = [*_time_faults(request, index), *_misfits(payload, handler, index)]
     if faults:
         raise ValidationError.of(*faults)
     own_attempts = handler.max_attempts if handler else None
@@ -154,6 +152,19 @@ def accept(
     )
 
 
+def check_payload(type_: str, payload: Raw, handlers: Handlers, limit: int) -> str:
+    """The payload's text, if a job of this type may have it.
+
+    Raises:
+        ValidationError, PayloadTooLargeError: as at submission.
+    """
+    text = _object_text(bytes(payload), limit, None)
+    faults = _misfits(text, handlers.find(type_), None)
+    if faults:
+        raise ValidationError.of(*faults)
+    return text
+
+
 def request_hash(request: Submission) -> bytes:
     """A fingerprint of what was asked for, before defaults.
 
@@ -174,7 +185,10 @@ def _fingerprint(request: Submission, index: int | None) -> bytes:
 def _payload(request: Submission, limit: int, index: int | None) -> str:
     if isinstance(request.payload, UnsetType):
         return "{}"
-    raw = bytes(request.payload)
+    return _object_text(bytes(request.payload), limit, index)
+
+
+def _object_text(raw: bytes, limit: int, index: int | None) -> str:
     if len(raw) > limit:
         message = f"payload is {len(raw):,} bytes; at most {limit:,} are allowed"
         raise PayloadTooLargeError(message, details=(FieldError("payload", message, index),))
@@ -204,9 +218,11 @@ def _time_faults(request: Submission, index: int | None) -> list[FieldError]:
     return faults
 
 
-def _input_faults(payload: str, input_type: object, index: int | None) -> list[FieldError]:
+def _misfits(payload: str, handler: Handler | None, index: int | None) -> list[FieldError]:
+    if handler is None or handler.takes_any_object:
+        return []
     try:
-        msgspec.json.decode(payload, type=input_type)
+        msgspec.json.decode(payload, type=handler.input_type)
     except msgspec.ValidationError as error:
         return [FieldError("payload", f"does not fit the type's input: {error}", index)]
     return []

@@ -1,4 +1,4 @@
-"""Dead letters: failures in groups."""
+"""Dead letters: failures in groups, edited payloads, and where replayed jobs come from."""
 
 from __future__ import annotations
 
@@ -30,17 +30,62 @@ FAILURES = (
     """,
 )
 
+# A row of replay is a retry by hand. One of past_payload is what a job had for its input until it
+# was edited first after that attempt: attempt 0, or else the lowest, has what was submitted.
+REPLAYS = (
+    """
+    create table replay (
+      job_id uuid not null,
+      id bigint generated always as identity,
+      user_id uuid not null,
+      at timestamptz not null default now(),
+      from_status smallint not null constraint replay_from_status check (from_status in (5, 6)),
+      after_attempt int not null,
+      operation_id uuid,
+      primary key (job_id, id)
+    )
+    """,
+    """
+    create table past_payload (
+      job_id uuid not null,
+      attempt int not null,
+      user_id uuid not null,
+      payload json not null,
+      replaced_at timestamptz not null default now(),
+      primary key (job_id, attempt)
+    )
+    """,
+)
+
+# What retire_day forgets with the jobs of a day, beside their keys.
+BESIDE_KEYS = "    execute format('delete from idempotency i"
+FORGOTTEN = """    delete from replay where job_id in (select job_id from going);
+    delete from past_payload where job_id in (select job_id from going);
+"""
+
 BACK = (
-    "drop table failure",
+    "drop table past_payload, replay, failure",
     "alter table finished drop column fingerprint",
 )
 
 
 def upgrade() -> None:
-    for statement in FAILURES:
+    for statement in (*FAILURES, *REPLAYS):
         op.execute(statement)
+    _change("retire_day(date, interval, interval, int)", BESIDE_KEYS, FORGOTTEN + BESIDE_KEYS)
 
 
 def downgrade() -> None:
+    _change("retire_day(date, interval, interval, int)", FORGOTTEN, "")
     for statement in BACK:
         op.execute(statement)
+
+
+def _change(function: str, before: str, after: str) -> None:
+    """Make a function anew with a part of its text changed, whoever else has changed it, too."""
+    connection = op.get_bind()
+    query = f"select pg_get_functiondef('{function}'::regprocedure)"
+    text = connection.exec_driver_sql(query).scalar_one()
+    if text.count(before) != 1:
+        raise RuntimeError(f"{function} is not as this migration knows it")
+    connection.exec_driver_sql(text.replace(before, after))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+import httpx
 import msgspec
 
 from internal.domain.jobs import Outcome, Status
@@ -21,10 +22,15 @@ FITTING = {
     "attempts": Status.RUNNING,
     "why": Status.QUEUED,
     "logs": Status.RUNNING,
+    "editPayload": Status.FAILED,
+    "payloads": Status.FAILED,
+    "replays": Status.FAILED,
     "cancel": Status.QUEUED,
     "retry": Status.CANCELED,
     "delete": Status.CANCELED,
 }
+# What the routes among them need to be sent.
+BODIES = {"editPayload": {"payload": {"text": "eve's"}}}
 # Routes of users whose requests name nothing that exists already.
 NAMES_NOTHING = {
     *("me", "list", "failures", "jobTypes", "stats", "submit", "submitBatch", "ticket", "queues"),
@@ -117,9 +123,13 @@ async def test_another_users_job_is_not_found_and_stays_as_it_was(api: Api) -> N
     jobs = [await a_job(ada, api, status) for status in EVERY_STATUS]
     nowhere = {"id": "01900000-0000-7000-8000-000000000000"}
     for each in await naming_operations(api):
-        unknown = await eve.client.request(each.method, each.path_of(nowhere))
+        unknown = await eve.client.request(
+            each.method, each.path_of(nowhere), json=BODIES.get(each.id)
+        )
         for job in jobs:
-            answer = await eve.client.request(each.method, each.path_of(job))
+            answer = await eve.client.request(
+                each.method, each.path_of(job), json=BODIES.get(each.id)
+            )
 
             assert answer.status_code == 404, f"{each} finds a {job['status']} job: {answer.text}"
             assert error_of(answer.json()) == error_of(unknown.json())
@@ -145,7 +155,7 @@ async def test_the_owner_may_do_all_of_that(api: Api) -> None:
     ada = await api.a_user()
     for each in await naming_operations(api):
         job = await a_job(ada, api, FITTING[each.id])
-        answer = await ada.client.request(each.method, each.path_of(job))
+        answer = await ask(ada, each, job)
         assert answer.is_success, f"{each}: {answer.text}"
 
 
@@ -197,6 +207,11 @@ async def test_a_cursor_shows_nothing_but_ones_own_jobs(api: Api) -> None:
 
 async def naming_operations(api: Api) -> list[Operation]:
     return [each for each in await of_users(api) if each.names_a_job]
+
+
+async def ask(user: SignedUp, each: Operation, job: dict[str, Any]) -> httpx.Response:
+    body = BODIES.get(each.id)
+    return await user.client.request(each.method, each.path_of(job), json=body)
 
 
 async def a_job(owner: SignedUp, api: Api, status: Status) -> dict[str, Any]:

@@ -32,13 +32,8 @@ JOBS: Final = int(os.environ.get("WINDLASS_CHAOS_ROWS", "20000"))
 # By plans made over empty tables, these look for a job in ready, or in a day's jobs, through an
 # index in which it comes later.
 SKIPPING: Final = {
-    "get",
-    "summaries",
-    "cancel",
-    "batches",
-    "prune",
-    "inspect places",
-    "inspect jobs",
+    *("get", "summaries", "cancel", "batches", "edit, queued", "edit, failed", "prune"),
+    *("inspect places", "inspect jobs"),
 }
 
 # Leases are sorted by user each time: slots bound them. Days that are over are gone through.
@@ -167,6 +162,8 @@ def _statements(known: Known) -> Statements:
         "logs": (statement("logs"), (user_id, over, 0, 0, 2, 201)),
         "summaries": (statement("summaries"), ([user_id], known.newest)),
         "cancel": (statement("cancel"), (user_id, known.queued)),
+        "edit, queued": (statement("edit"), (user_id, known.queued, "{}")),
+        "edit, failed": (statement("edit"), (user_id, over, "{}")),
         "retry": (statement("retry"), (user_id, over, AGING)),
         "delete": (statement("delete"), (user_id, over)),
         "oldest": (statement("oldest"), (user_id,)),

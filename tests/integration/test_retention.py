@@ -24,6 +24,7 @@ from tests.support.truth import Truth
 
 OLD = 9
 RETIRE = "select retire_day(current_date - 7, '7 days', '30 days', $1)"
+TABLES = (*("job", "finished", "attempt", "attempt_log", "idempotency", "replay", "past_payload"),)
 LATER = "2100-01-01T00:00:00Z"
 
 
@@ -43,7 +44,7 @@ class Day:
         self.over.add(await self._ended("31 days", Outcome.FAILED))
         self.staying.add(await self._ended("8 days", Outcome.FAILED))
         self.staying.add(await self._ended("6 days"))
-        self.staying.add(await self.submitted())
+        self.staying.add(await self._replayed())
         self.staying.add(await self.submitted(run_at=LATER))
         self.staying.add((await self._running()).id)
 
@@ -67,9 +68,16 @@ class Day:
         return claimed.id
 
     async def _canceled(self, ago: str) -> UUID:
-        job_id = await self.submitted()
+        job_id = await self._replayed()
         await self.store.commands.cancel(self.actor, job_id)
         await self._age(job_id, ago)
+        return job_id
+
+    async def _replayed(self) -> UUID:
+        job_id = await self.submitted()
+        await self.store.commands.edit(self.actor, job_id, '{"edited": true}')
+        await self.store.commands.cancel(self.actor, job_id)
+        await self.store.commands.retry(self.actor, job_id)
         return job_id
 
     async def _age(self, job_id: UUID, ago: str) -> None:
@@ -84,7 +92,7 @@ class Day:
                     tuple(row)
                     for row in await connection.fetch(f"select * from {table}")  # noqa: S608
                 )
-                for table in ("job", "finished", "attempt", "attempt_log", "idempotency")
+                for table in TABLES
             }
 
 

@@ -19,6 +19,7 @@ from internal.adapters.postgres.feed import PostgresFeed
 from internal.adapters.postgres.listing import PostgresListing
 from internal.adapters.postgres.queues import PostgresQueues
 from internal.adapters.postgres.reads import PostgresReads
+from internal.adapters.postgres.replays import PostgresReplays
 from internal.adapters.postgres.statistics import PostgresStatistics
 from internal.adapters.postgres.submissions import PostgresSubmissions
 from internal.adapters.postgres.upkeep import PostgresUpkeep
@@ -59,6 +60,7 @@ class Store:
         self.batches = PostgresBatches(database)
         self.batch_upkeep = PostgresBatchUpkeep(database, self.wakeups)
         self.failures = PostgresFailures(database)
+        self.replays = PostgresReplays(database)
         self.statistics = PostgresStatistics(database)
         self.commands = PostgresCommands(database, self.wakeups, AGING)
         self.queues = PostgresQueues(database, self.wakeups)

@@ -35,6 +35,12 @@ ORPHANS = """
     select 'log', job_id from attempt_log l
     where not exists (select from job where id = l.job_id and user_id = l.user_id)
     union all
+    select 'replay', job_id from replay r
+    where not exists (select from job where id = r.job_id and user_id = r.user_id)
+    union all
+    select 'past payload', job_id from past_payload p
+    where not exists (select from job where id = p.job_id and user_id = p.user_id)
+    union all
     select 'key', job_id from idempotency i
     where not exists (
       select from job

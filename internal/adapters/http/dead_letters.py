@@ -1,22 +1,34 @@
-"""The routes of dead letters: failures in groups."""
+"""The routes of dead letters: failures in groups, edited payloads, and where jobs come from."""
 
 from __future__ import annotations
 
 from typing import Annotated, Final
+from uuid import UUID
 
 import msgspec
-from litestar import get
+from litestar import get, put
 from litestar.handlers import HTTPRouteHandler
-from msgspec import Meta
+from litestar.openapi.spec import Example
+from litestar.params import Body, PathParameter
+from msgspec import Meta, Raw
 
 from internal.adapters.http.cursors import read_cursor, write_cursor
+from internal.adapters.http.job_shapes import JobAnswer, JsonObject, shown_job
 from internal.adapters.http.requests import ApiRequest, read_query
 from internal.adapters.http.routes import private
+from internal.domain.errors import InvalidStateError, NotFoundError, PayloadTooLargeError
 from internal.domain.failures import FailureGroup, GroupMark
 from internal.domain.listing import DEFAULT_PAGE, MAX_PAGE
+from internal.domain.replays import PastPayload, Replay
+from internal.domain.submission import Payload
+from internal.domain.times import Moment
 from internal.services.dead_letters import DeadLetters
 
 TAGS: Final = ("Dead letters",)
+# What the store keeps attempts' numbers in.
+MAX_NUMBER: Final = 2**31 - 1
+
+Number = Annotated[int, Meta(ge=0, le=MAX_NUMBER)]
 
 
 class FailuresQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -33,8 +45,50 @@ class FailuresAnswer(msgspec.Struct, frozen=True):
     next_cursor: str | None
 
 
+class PayloadEdit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a job is to have for its payload from now on."""
+
+    payload: Payload
+
+
+class ReplaysAnswer(msgspec.Struct, frozen=True):
+    """Every retry by hand of a job, the oldest first."""
+
+    data: list[Replay]
+    next_cursor: str | None
+
+
+class EarlierPayload(msgspec.Struct, frozen=True):
+    """A payload that was edited, as it was: after how many attempts, the last of which it was for.
+
+    The one of the lowest attempt is what was submitted.
+    """
+
+    attempt: int
+    payload: JsonObject
+    replaced_at: Moment
+
+
+class PayloadsQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which page of the payloads."""
+
+    cursor: str | None = None
+
+
+class PayloadsAnswer(msgspec.Struct, frozen=True):
+    """A page of earlier payloads, the oldest first; `next_cursor` is null on the last one."""
+
+    data: list[EarlierPayload]
+    next_cursor: str | None
+
+
+EXAMPLE: Final = {"payload": {"sleep_ms": 1200}}
+Sent = Annotated[PayloadEdit, Body(examples=[Example(value=EXAMPLE)])]
+JobId = Annotated[UUID, PathParameter(description="A job's id")]
+
+
 class DeadLetterRoutes:
-    """Looking at what failed."""
+    """Looking at what failed, and mending it."""
 
     def __init__(self, letters: DeadLetters) -> None:
         self._letters = letters
@@ -42,7 +96,17 @@ class DeadLetterRoutes:
     def handlers(self) -> list[HTTPRouteHandler]:
         """All of them."""
         failures = private("failures", "Your failed jobs by what went wrong", tags=TAGS)
-        return [get("/v1/failures", opt={"query": FailuresQuery}, **failures)(self.failures)]
+        refused = (NotFoundError, InvalidStateError, PayloadTooLargeError)
+        edit = private("editPayload", "Give a job another payload", *refused, tags=TAGS)
+        replays = private("replays", "Every retry of a job by hand", NotFoundError, tags=TAGS)
+        payloads = private("payloads", "A job's payloads before edits", NotFoundError, tags=TAGS)
+        earlier = {"query": PayloadsQuery}
+        return [
+            get("/v1/failures", opt={"query": FailuresQuery}, **failures)(self.failures),
+            put("/v1/jobs/{id:str}/payload", **edit)(self.edit),
+            get("/v1/jobs/{id:str}/replays", **replays)(self.replays),
+            get("/v1/jobs/{id:str}/payloads", opt=earlier, **payloads)(self.payloads),
+        ]
 
     async def failures(self, request: ApiRequest) -> FailuresAnswer:
         query = read_query(request, FailuresQuery)
@@ -50,3 +114,20 @@ class DeadLetterRoutes:
         page = await self._letters.failures(request.user, query.limit, after)
         following = write_cursor(page.following)
         return FailuresAnswer(page.groups, following)
+
+    async def edit(self, request: ApiRequest, id: JobId, data: Sent) -> JobAnswer:
+        return JobAnswer(shown_job(await self._letters.edit(request.user, id, data.payload)))
+
+    async def replays(self, request: ApiRequest, id: JobId) -> ReplaysAnswer:
+        return ReplaysAnswer(await self._letters.replays(request.user, id), None)
+
+    async def payloads(self, request: ApiRequest, id: JobId) -> PayloadsAnswer:
+        cursor = read_query(request, PayloadsQuery).cursor
+        after = read_cursor(cursor, Number)
+        page = await self._letters.payloads(request.user, id, after)
+        shown = [_shown(each) for each in page.payloads]
+        return PayloadsAnswer(shown, write_cursor(page.following))
+
+
+def _shown(past: PastPayload) -> EarlierPayload:
+    return EarlierPayload(past.attempt, Raw(past.payload), past.replaced_at)

@@ -47,6 +47,16 @@ class PostgresCommands:
                 jobs.retry(*await _state(connection, actor, job_id))
         raise UnavailableError("the job keeps moving: try again", retry_after=1)
 
+    async def edit(self, actor: Actor, job_id: UUID, payload: str) -> None:
+        async with self._database.hot() as connection:
+            for _ in range(LOOKS):
+                values = (actor.user_id, job_id, payload)
+                if await connection.fetchrow(statement("edit"), *values) is not None:
+                    self._wakeups.send(Topic.READY, Topic.OUTBOX)
+                    return
+                jobs.check_editable((await _state(connection, actor, job_id))[0])
+        raise UnavailableError("the job keeps moving: try again", retry_after=1)
+
     async def delete(self, actor: Actor, job_id: UUID) -> None:
         async with self._database.hot() as connection:
             for _ in range(LOOKS):

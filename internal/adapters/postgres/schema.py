@@ -423,6 +423,29 @@ failure = Table(
     Column("noted_at", Moment, nullable=False, server_default=NOW),
 )
 
+replay = Table(
+    "replay",
+    metadata,
+    Column("job_id", Uuid, primary_key=True),
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("user_id", Uuid, nullable=False),
+    Column("at", Moment, nullable=False, server_default=NOW),
+    Column("from_status", SmallInteger, nullable=False),
+    Column("after_attempt", Integer, nullable=False),
+    Column("operation_id", Uuid),
+    CheckConstraint("from_status in (5, 6)", name="replay_from_status"),
+)
+
+past_payload = Table(
+    "past_payload",
+    metadata,
+    Column("job_id", Uuid, primary_key=True),
+    Column("attempt", Integer, primary_key=True, autoincrement=False),
+    Column("user_id", Uuid, nullable=False),
+    Column("payload", JSON, nullable=False),
+    Column("replaced_at", Moment, nullable=False, server_default=NOW),
+)
+
 worker = Table(
     "worker",
     metadata,

@@ -94,7 +94,13 @@ class JobCommands(Protocol):
         """Cancel a waiting job at once; ask a running one to stop. Asking again changes nothing."""
 
     async def retry(self, actor: Actor, job_id: UUID) -> None:
-        """Queue a failed or canceled job again with at least one attempt left."""
+        """Queue a failed or canceled job again with at least one attempt left, and note that."""
+
+    async def edit(self, actor: Actor, job_id: UUID, payload: str) -> None:
+        """Give a job that waits, failed or was canceled another payload; the one before is kept.
+
+        A claim at the same moment either gets the new payload, or the job runs and this raises.
+        """
 
     async def delete(self, actor: Actor, job_id: UUID) -> None:
         """Forget a finished job, its history and its idempotency key."""

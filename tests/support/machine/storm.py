@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from functools import partial
 from random import Random
 from typing import Final
 from uuid import UUID
@@ -93,7 +94,8 @@ class Storm(Bench):
     async def _commands(self, random: Random, _free: list[ClaimedJob]) -> None:
         commands = self.store.commands
         deeds: list[Callable[[Actor, UUID], Awaitable[None]]]
-        deeds = [commands.cancel, commands.retry, commands.delete]
+        edit = partial(commands.edit, payload='{"n": 1}')
+        deeds = [commands.cancel, commands.retry, commands.delete, edit]
         deed, job_id = random.choice(deeds), random.choice([*self.names])
         self.retried.add(job_id)
         for actor in self.users:

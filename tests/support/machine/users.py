@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Coroutine
+from functools import partial
 from typing import Any, Final
 from uuid import UUID
 
@@ -20,6 +21,7 @@ from tests.support.machine.requests import Wanted, new_job, requests
 
 UNFINISHED: Final = set(Status) - FINISHED
 RETRIABLE: Final = {Status.FAILED, Status.CANCELED}
+EDITABLE: Final = set(Status) - {Status.RUNNING, Status.SUCCEEDED}
 # Mostly the job's owner; now and then somebody else.
 whose: Final = st.sampled_from([0, 0, 0, 1])
 
@@ -28,7 +30,7 @@ Command = Callable[[Actor, UUID], Coroutine[Any, Any, None]]
 
 
 class Users(Bench):
-    """Submit, cancel, retry, delete."""
+    """Submit, cancel, retry, edit, delete."""
 
     @rule(
         user=st.integers(0, USERS - 1),
@@ -75,6 +77,16 @@ class Users(Bench):
         if self._may("retry", self.store.commands.retry, job_id, whose, RETRIABLE):
             self.model.retry(job_id)
 
+    @rule(pick=which, whose=whose, number=st.integers(0, 9))
+    def edit(self, pick: int, whose: int, number: int) -> None:
+        """The version is all that changes besides, also of a finished job."""
+        job_id, payload = self._one(pick, EDITABLE), f'{{"n": {number}}}'
+        command = partial(self.store.commands.edit, payload=payload)
+        self.retried.add(job_id)
+        if self._may("edit", command, job_id, whose, EDITABLE):
+            owner = self._owner_of(job_id)
+            assert self.world.run(self.store.job(owner, job_id)).payload == payload
+
     @rule(pick=which, whose=whose)
     def delete(self, pick: int, whose: int) -> None:
         job_id = self._one(pick, FINISHED)
@@ -86,14 +98,16 @@ class Users(Bench):
         fit = self.model.standing(*fitting)
         return picked(fit if fit and pick % 2 else list(self.names), [pick // 2])[0]
 
+    def _owner_of(self, job_id: UUID) -> Actor:
+        owner = self.model.jobs[job_id].user_id
+        return next(each for each in self.users if each.user_id == owner)
+
     def _may(
         self, name: str, command: Command, job_id: UUID, whose: int, fitting: Collection[Status]
     ) -> bool:
         """Try it; whether it was done, as it must be for the owner of a job that fits."""
         place = self.model.jobs.get(job_id)
-        owner = 0
-        if place is not None:
-            owner = [each.user_id for each in self.users].index(place.user_id)
+        owner = 0 if place is None else self.users.index(self._owner_of(job_id))
         actor = self.users[(owner + whose) % USERS]
         self.tell(f"{self.name(job_id)}, which is {place.status if place else 'gone'}")
         try:

@@ -29,8 +29,9 @@ SEEN: Final = """
     left join scheduled w on w.job_id = j.id
 """
 EMPTIED: Final = (
-    "blocked", "scheduled", "ready", "lease", "finished", "attempt", "attempt_log", "job",
-    "idempotency", "worker", "counter_delta", "counter", "minute", "minute_wait", "outbox", "feed",
+    "blocked", "scheduled", "gated", "ready", "lease", "finished", "attempt", "attempt_log", "job",
+    "idempotency", "worker", "replay", "past_payload", "failure", "expiry", "lane", "gate_note",
+    "counter_delta", "counter", "minute", "minute_wait", "flow_minute", "outbox", "feed",
     "listener", "account",
 )  # fmt: skip
 EMPTY: Final = ";".join(f"delete from {table}" for table in EMPTIED)  # noqa: S608 - our own names

@@ -23,6 +23,16 @@ lines as (
   where job_id = $2
     and exists (select from taken)
 ),
+replays as (
+  delete from replay
+  where job_id = $2
+    and exists (select from taken)
+),
+payloads as (
+  delete from past_payload
+  where job_id = $2
+    and exists (select from taken)
+),
 free as (
   delete from idempotency
   where user_id = $1

@@ -27,6 +27,12 @@ history as (
 lines as (
   delete from attempt_log where job_id = any(array(select job_id from taken))
 ),
+replays as (
+  delete from replay where job_id = any(array(select job_id from taken))
+),
+payloads as (
+  delete from past_payload where job_id = any(array(select job_id from taken))
+),
 free as (
   delete from idempotency i
   using gone g

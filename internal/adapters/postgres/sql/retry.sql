@@ -39,6 +39,10 @@ held as (
 noted as (
   insert into gate_note (lane_id) select lane_id from lined where lane_id is not null
 ),
+replayed as (
+  insert into replay (job_id, user_id, from_status, after_attempt)
+  select job_id, user_id, status, number from taken
+),
 counted as (
   insert into counter_delta (flow_id, user_id, queued, failed, canceled)
   select flow_id, user_id, 1, -(status = 5)::int, -(status = 6)::int from taken
