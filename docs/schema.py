@@ -29,7 +29,7 @@ GROUPS: Final = {
     "Jobs that run or have run": (
         *("lease", "finished", "attempt", "attempt_log", "failure", "worker"),
     ),
-    "Where replayed jobs come from": ("replay", "past_payload"),
+    "Dead letters": ("replay", "past_payload", "operation", "operation_item"),
     "Numbers": ("counter", "counter_delta", "minute", "minute_wait", "flow_minute"),
     "Changes": ("listener", "outbox", "feed"),
 }
@@ -42,6 +42,7 @@ REFERENCES: Final = {
     "flow_id": "flow",
     "job_id": "job",
     "lane_id": "lane",
+    "operation_id": "operation",
     "queue_id": "queue",
     "worker_id": "worker",
 }

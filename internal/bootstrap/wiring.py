@@ -18,6 +18,8 @@ from internal.adapters.postgres.failures import PostgresFailures
 from internal.adapters.postgres.feed import PostgresFeed
 from internal.adapters.postgres.invariants import PostgresInspection
 from internal.adapters.postgres.listing import PostgresListing
+from internal.adapters.postgres.operation_steps import PostgresOperationSteps
+from internal.adapters.postgres.operations import PostgresOperations
 from internal.adapters.postgres.queues import PostgresQueues
 from internal.adapters.postgres.reads import PostgresReads
 from internal.adapters.postgres.replays import PostgresReplays
@@ -40,6 +42,7 @@ from internal.services import upkeep
 from internal.services.accounts import AccountRules, Accounts
 from internal.services.audience import Audience
 from internal.services.batches import Batches
+from internal.services.bulk import Bulk, operator
 from internal.services.dead_letters import DeadLetters
 from internal.services.duty import Duty
 from internal.services.invariants import Invariants
@@ -153,6 +156,11 @@ def dead_letters_of(store: Store, handlers: Handlers) -> DeadLetters:
     )
 
 
+def bulk_of(store: Store) -> Bulk:
+    """The use cases around bulk operations."""
+    return Bulk(PostgresOperations(store.database, store.wakeups))
+
+
 def invariants_of(store: Store) -> Invariants:
     """The report of what always holds."""
     database = store.database
@@ -211,5 +219,6 @@ def _upkeep(store: Store) -> Sequence[Duty]:
         upkeep.batches(PostgresBatchUpkeep(store.database, store.wakeups)),
         upkeep.partitioner(statements),
         upkeep.pruner(statements),
+        operator(PostgresOperationSteps(store.database, store.wakeups, store.settings.aging)),
         relay_of(store),
     )

@@ -1,4 +1,4 @@
-"""Dead letters: failures in groups, edited payloads, and where replayed jobs come from."""
+"""Dead letters: failures in groups, edited payloads, replays, and operations on many jobs."""
 
 from __future__ import annotations
 
@@ -57,6 +57,38 @@ REPLAYS = (
     """,
 )
 
+# operation_item: the jobs that an operation has still to deal with, noted when it was made. Its
+# operation is no foreign key, which would be looked up for each of a million rows.
+OPERATIONS = (
+    """
+    create table operation (
+      id uuid primary key,
+      user_id uuid not null references account on delete cascade,
+      action text not null
+        constraint operation_action check (action in ('retry', 'cancel', 'delete')),
+      status text not null
+        constraint operation_status check (status in ('running', 'done', 'stopped')),
+      per_second int not null,
+      matched int not null,
+      eligible int not null,
+      done int not null default 0,
+      skipped jsonb not null,
+      next_at timestamptz not null default now(),
+      created_at timestamptz not null default now(),
+      finished_at timestamptz
+    ) with (fillfactor = 50)
+    """,
+    "create index operation_by_user on operation (user_id, id desc)",
+    "create index operation_due on operation (next_at) where status = 'running'",
+    """
+    create table operation_item (
+      operation_id uuid not null,
+      job_id uuid not null,
+      primary key (operation_id, job_id)
+    )
+    """,
+)
+
 # What retire_day forgets with the jobs of a day, beside their keys.
 BESIDE_KEYS = "    execute format('delete from idempotency i"
 FORGOTTEN = """    delete from replay where job_id in (select job_id from going);
@@ -64,13 +96,13 @@ FORGOTTEN = """    delete from replay where job_id in (select job_id from going)
 """
 
 BACK = (
-    "drop table past_payload, replay, failure",
+    "drop table operation_item, operation, past_payload, replay, failure",
     "alter table finished drop column fingerprint",
 )
 
 
 def upgrade() -> None:
-    for statement in (*FAILURES, *REPLAYS):
+    for statement in (*FAILURES, *REPLAYS, *OPERATIONS):
         op.execute(statement)
     _change("retire_day(date, interval, interval, int)", BESIDE_KEYS, FORGOTTEN + BESIDE_KEYS)
 

@@ -209,7 +209,7 @@ async def some_jobs(store: Store, actor: Actor) -> list[UUID]:
 
 async def cancel_on(connection: Hot, actor: Actor, job_id: UUID) -> None:
     """Cancel a job in the transaction of that connection."""
-    assert await connection.fetch(statement("cancel"), actor.user_id, job_id)
+    assert await connection.fetch(statement("cancel"), actor.user_id, [job_id])
 
 
 @asynccontextmanager

@@ -34,10 +34,13 @@ BODIES = {"editPayload": {"payload": {"text": "eve's"}}}
 # Routes of users whose requests name nothing that exists already.
 NAMES_NOTHING = {
     *("me", "list", "failures", "jobTypes", "stats", "submit", "submitBatch", "ticket", "queues"),
-    "batches",
+    *("batches", "bulk", "operations"),
 }
 # Routes that name something else than a job: the tests of that thing show whose it is.
-OF_OTHER_THINGS = {"batch", "queue", "setQueue", "pauseQueue", "resumeQueue"}
+OF_OTHER_THINGS = {
+    *("batch", "operation", "stopOperation"),
+    *("queue", "setQueue", "pauseQueue", "resumeQueue"),
+}
 # Routes that refuse everybody but admins.
 OF_ADMINS = {"invariants"}
 

@@ -32,7 +32,7 @@ JOBS: Final = int(os.environ.get("WINDLASS_CHAOS_ROWS", "20000"))
 # By plans made over empty tables, these look for a job in ready, or in a day's jobs, through an
 # index in which it comes later.
 SKIPPING: Final = {
-    *("get", "summaries", "cancel", "batches", "edit, queued", "edit, failed", "prune"),
+    *("get", "summaries", "cancel", "batches", "edit, queued", "edit, failed", "places", "prune"),
     *("inspect places", "inspect jobs"),
 }
 
@@ -161,16 +161,19 @@ def _statements(known: Known) -> Statements:
         "attempts": (statement("attempts"), (user_id, over)),
         "logs": (statement("logs"), (user_id, over, 0, 0, 2, 201)),
         "summaries": (statement("summaries"), ([user_id], known.newest)),
-        "cancel": (statement("cancel"), (user_id, known.queued)),
+        "cancel": (statement("cancel"), (user_id, [known.queued])),
         "edit, queued": (statement("edit"), (user_id, known.queued, "{}")),
         "edit, failed": (statement("edit"), (user_id, over, "{}")),
-        "retry": (statement("retry"), (user_id, over, AGING)),
-        "delete": (statement("delete"), (user_id, over)),
+        "retry": (statement("retry"), (user_id, [over], AGING, None)),
+        "delete": (statement("delete"), (user_id, [over])),
         "oldest": (statement("oldest"), (user_id,)),
         "unfinished": (statement("unfinished"), ([user_id],)),
         "batches": (statement("batches"), ([user_id], [known.batch])),
         "finish batches": (statement("finish_batches"), (UUID(int=0), 100, 500, [], [])),
         "prune batches": (statement("prune_batches"), (timedelta(0), timedelta(0), 100)),
+        "places": (statement("places"), (user_id, sorted(known.newest))),
+        "operation due": (statement("operation_due"), ()),
+        "operation step": (statement("operation_step"), (user_id, [over], 1, "{}", TTL)),
         "failures": (statement("failures"), (user_id, None, None, 21)),
         "note failures": (statement("note_failures"), ([user_id], [1], ["noop"], ["it failed"])),
         "inspect places": (statement("inspect_places"), (SLICE, LOWEST, LOWEST, False)),

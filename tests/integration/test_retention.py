@@ -157,7 +157,7 @@ async def test_a_job_that_is_just_being_retried_is_not_lost(day: Day) -> None:
     """The retry holds the day until it has committed."""
     store, job_id = day.store, await a_failed_one(day)
     async with store.database.hot() as other, other.transaction():
-        retried = await other.fetch(statement("retry"), day.actor.user_id, job_id, AGING)
+        retried = await other.fetch(statement("retry"), day.actor.user_id, [job_id], AGING, None)
         assert len(retried) == 1
         with pytest.raises(asyncpg.LockNotAvailableError):
             await retire(store)

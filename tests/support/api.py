@@ -38,6 +38,7 @@ from internal.domain.ports.accounts import Tickets
 from internal.services.accounts import AccountRules, Accounts
 from internal.services.audience import Audience
 from internal.services.batches import Batches
+from internal.services.bulk import Bulk
 from internal.services.dead_letters import DeadLetters
 from internal.services.invariants import Invariants
 from internal.services.jobs import Jobs
@@ -169,6 +170,7 @@ def _parts(store: Store, hasher: BcryptHasher, settings: Settings) -> Parts:
             handlers=jobs.handlers,
             max_payload_bytes=DEFAULTS.max_payload_bytes,
         ),
+        bulk=Bulk(store.operations),
         invariants=Invariants(PostgresInspection(store.database), accounts.users, accounts.now),
         tokens=tokens,
         refresh_ttl=settings.refresh_ttl,

@@ -167,7 +167,8 @@ def _skips(node: dict[str, Any], first_columns: Mapping[str, str]) -> bool:
 
 
 def _execute(prepared: Prepared, literals: Sequence[str]) -> str:
-    return f"execute {prepared.get_name()}({', '.join(literals)})"
+    values = f"({', '.join(literals)})" if literals else ""
+    return f"execute {prepared.get_name()}{values}"
 
 
 async def _literals(connection: Hot, prepared: Prepared, values: Values) -> Sequence[str]:

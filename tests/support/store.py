@@ -17,6 +17,8 @@ from internal.adapters.postgres.database import Database, open_database
 from internal.adapters.postgres.failures import PostgresFailures
 from internal.adapters.postgres.feed import PostgresFeed
 from internal.adapters.postgres.listing import PostgresListing
+from internal.adapters.postgres.operation_steps import PostgresOperationSteps
+from internal.adapters.postgres.operations import PostgresOperations
 from internal.adapters.postgres.queues import PostgresQueues
 from internal.adapters.postgres.reads import PostgresReads
 from internal.adapters.postgres.replays import PostgresReplays
@@ -61,6 +63,8 @@ class Store:
         self.batch_upkeep = PostgresBatchUpkeep(database, self.wakeups)
         self.failures = PostgresFailures(database)
         self.replays = PostgresReplays(database)
+        self.operations = PostgresOperations(database, self.wakeups)
+        self.operation_steps = PostgresOperationSteps(database, self.wakeups, AGING)
         self.statistics = PostgresStatistics(database)
         self.commands = PostgresCommands(database, self.wakeups, AGING)
         self.queues = PostgresQueues(database, self.wakeups)

@@ -12,6 +12,7 @@ from internal.domain.accounts import Actor
 from internal.domain.handlers import Handler, Handlers
 from internal.domain.jobs import Job, Status
 from internal.domain.ports.feed import Wakeups
+from internal.services.bulk import operator
 from internal.services.upkeep import batches, expirer, folder, gatekeeper, lifeline, relay, stager
 from internal.services.worker.worker import Worker, WorkerSettings
 from tests.support.conditions import eventually
@@ -64,7 +65,12 @@ async def running_worker(
         wakeups or store.wakeups,
         Handlers(handlers),
         settings,
-        [*duties, batches(store.batch_upkeep), relay(store.feed)],
+        [
+            *duties,
+            batches(store.batch_upkeep),
+            operator(store.operation_steps),
+            relay(store.feed),
+        ],
     )
     running = RunningWorker(worker)
     try:

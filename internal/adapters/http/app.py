@@ -18,6 +18,7 @@ from internal.adapters.http.admin import AdminRoutes
 from internal.adapters.http.asgi import App
 from internal.adapters.http.auth import admit_anyone, admit_users
 from internal.adapters.http.batches import BatchRoutes
+from internal.adapters.http.bulk import BulkRoutes
 from internal.adapters.http.dashboard import Dashboard, Site
 from internal.adapters.http.dead_letters import DeadLetterRoutes
 from internal.adapters.http.direct import Direct, route_handler
@@ -35,6 +36,7 @@ from internal.domain.ports.accounts import TokenIssuer
 from internal.domain.ports.fleet import Fleet
 from internal.services.accounts import Accounts
 from internal.services.batches import Batches
+from internal.services.bulk import Bulk
 from internal.services.dead_letters import DeadLetters
 from internal.services.invariants import Invariants
 from internal.services.jobs import Jobs
@@ -51,6 +53,7 @@ class Parts(msgspec.Struct, frozen=True):
     queues: Queues
     batches: Batches
     dead_letters: DeadLetters
+    bulk: Bulk
     invariants: Invariants
     tokens: TokenIssuer
     refresh_ttl: timedelta
@@ -75,6 +78,7 @@ def build_app(parts: Parts, more_handlers: Sequence[ControllerRouterHandler] = (
         *BatchRoutes(parts.batches).handlers(),
         *LogRoutes(parts.jobs).handlers(),
         *DeadLetterRoutes(parts.dead_letters).handlers(),
+        *BulkRoutes(parts.bulk).handlers(),
         *LiveRoutes(parts.accounts).handlers(),
         *AdminRoutes(parts.invariants).handlers(),
         *OperationRoutes(parts.check_ready, parts.registry, parts.fleet).handlers(),

@@ -9,6 +9,7 @@ from typing import Final
 from internal.domain.errors import FieldError, ValidationError
 from internal.domain.failures import SIXTEEN_DIGITS
 from internal.domain.jobs import Priority, Status
+from internal.domain.operations import Action
 from internal.domain.retry import Strategy
 from internal.domain.submission import PRINTABLE
 
@@ -46,6 +47,7 @@ _CHOICES: Final[dict[str, type[StrEnum]]] = {
     "status": Status,
     "priority": Priority,
     "strategy": Strategy,
+    "action": Action,
 }
 
 
@@ -68,7 +70,7 @@ def invalid(message: str, field: str = "") -> ValidationError:
 
 
 def _sentence(what: str, where: str) -> str:
-    choices = _CHOICES.get(where.rpartition(".")[2])
+    choices = _CHOICES.get(where.rpartition(".")[2].partition("[")[0])
     if choices is not None and (chosen := _BAD_CHOICE.fullmatch(what)):
         return f"must be one of {', '.join(choices)}, not {chosen[1]}"
     if what in _REPHRASED:

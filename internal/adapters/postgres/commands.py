@@ -30,7 +30,7 @@ class PostgresCommands:
     async def cancel(self, actor: Actor, job_id: UUID) -> None:
         async with self._database.hot() as connection:
             for _ in range(LOOKS):
-                values = (actor.user_id, job_id)
+                values = (actor.user_id, [job_id])
                 if await connection.fetchrow(statement("cancel"), *values) is not None:
                     self._wakeups.send(Topic.CANCEL, Topic.OUTBOX, Topic.GATE)
                     return
@@ -40,7 +40,7 @@ class PostgresCommands:
     async def retry(self, actor: Actor, job_id: UUID) -> None:
         async with self._database.hot() as connection:
             for _ in range(LOOKS):
-                values = (actor.user_id, job_id, self._aging)
+                values = (actor.user_id, [job_id], self._aging, None)
                 if await connection.fetchrow(statement("retry"), *values) is not None:
                     self._wakeups.send(Topic.READY, Topic.OUTBOX, Topic.GATE)
                     return
@@ -60,7 +60,7 @@ class PostgresCommands:
     async def delete(self, actor: Actor, job_id: UUID) -> None:
         async with self._database.hot() as connection:
             for _ in range(LOOKS):
-                values = (actor.user_id, job_id)
+                values = (actor.user_id, [job_id])
                 if await connection.fetchrow(statement("delete"), *values) is not None:
                     self._wakeups.send(Topic.OUTBOX)
                     return

@@ -9,6 +9,7 @@ from uuid import UUID
 from sqlalchemy import (
     Column,
     ColumnElement,
+    Integer,
     Select,
     Table,
     and_,
@@ -16,6 +17,7 @@ from sqlalchemy import (
     exists,
     false,
     literal,
+    literal_column,
     or_,
     select,
     true,
@@ -92,6 +94,20 @@ def page_ids(user_id: UUID, where: JobFilter, page: Page) -> Select[Any]:
     return select(merged.c.id).order_by(merged.c.id.desc()).limit(page.limit + 1)
 
 
+def matching(user_id: UUID, where: JobFilter) -> Select[tuple[UUID, int]]:
+    """The ids of all jobs that a filter means, each with the code of the status that it is in."""
+    statuses = _statuses(where)
+    parts = [
+        _with_status(user_id, status, place, where)
+        for status in (tuple(Status) if statuses is None else statuses)
+        for place in TABLES.get(status, FINISHED_TABLES)
+    ]
+    if not parts:
+        return select(schema.job.c.id, literal(0).label("status")).where(false())
+    merged = union_all(*parts).subquery()
+    return select(merged.c.id, merged.c.status)
+
+
 def _statuses(where: JobFilter) -> tuple[Status, ...] | None:
     possible = frozenset(Status)
     if where.finished_after is not None or where.finished_before is not None:
@@ -107,9 +123,20 @@ def _statuses(where: JobFilter) -> tuple[Status, ...] | None:
 
 def _ids_with_status(
     user_id: UUID, status: Status, place: Table, where: JobFilter, page: Page
-) -> Select[tuple[UUID]]:
+) -> Select[tuple[UUID, int]]:
+    query = _with_status(user_id, status, place, where)
+    if page.before is not None:
+        query = query.where(place.c.job_id < page.before)
+    return query.order_by(place.c.job_id.desc()).limit(page.limit + 1)
+
+
+def _with_status(
+    user_id: UUID, status: Status, place: Table, where: JobFilter
+) -> Select[tuple[UUID, int]]:
     jobs = schema.job
-    query = select(place.c.job_id.label("id")).where(place.c.user_id == user_id)
+    code = literal_column(str(STATUS_CODE[status]), Integer)
+    query = select(place.c.job_id.label("id"), code.label("status"))
+    query = query.where(place.c.user_id == user_id)
     if conditions := _job_conditions(where):
         # a value: for a join the planner may read all jobs
         fits = select(true()).where(
@@ -125,9 +152,7 @@ def _ids_with_status(
         query = query.where(place.c.since >= where.finished_after)
     if where.finished_before is not None:
         query = query.where(place.c.since < where.finished_before)
-    if page.before is not None:
-        query = query.where(place.c.job_id < page.before)
-    return query.order_by(place.c.job_id.desc()).limit(page.limit + 1)
+    return query
 
 
 def _in_groups(fingerprints: Sequence[str]) -> ColumnElement[bool]:

@@ -30,7 +30,7 @@ from sqlalchemy import (
     func,
     text,
 )
-from sqlalchemy.dialects.postgresql import TIMESTAMP
+from sqlalchemy.dialects.postgresql import JSONB, TIMESTAMP
 
 metadata: Final = MetaData()
 
@@ -444,6 +444,34 @@ past_payload = Table(
     Column("user_id", Uuid, nullable=False),
     Column("payload", JSON, nullable=False),
     Column("replaced_at", Moment, nullable=False, server_default=NOW),
+)
+
+operation = Table(
+    "operation",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    _user(),
+    Column("action", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("per_second", Integer, nullable=False),
+    Column("matched", Integer, nullable=False),
+    Column("eligible", Integer, nullable=False),
+    Column("done", Integer, nullable=False, server_default=text("0")),
+    Column("skipped", JSONB, nullable=False),
+    Column("next_at", Moment, nullable=False, server_default=NOW),
+    Column("created_at", Moment, nullable=False, server_default=NOW),
+    Column("finished_at", Moment),
+    CheckConstraint("action in ('retry', 'cancel', 'delete')", name="operation_action"),
+    CheckConstraint("status in ('running', 'done', 'stopped')", name="operation_status"),
+    Index("operation_by_user", "user_id", desc("id")),
+    Index("operation_due", "next_at", postgresql_where=text("status = 'running'")),
+)
+
+operation_item = Table(
+    "operation_item",
+    metadata,
+    Column("operation_id", Uuid, primary_key=True),
+    Column("job_id", Uuid, primary_key=True),
 )
 
 worker = Table(

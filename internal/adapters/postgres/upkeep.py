@@ -71,6 +71,9 @@ SWEEPS: Final = (
     "delete from minute where at < now() - interval '25 hours'",
     "delete from minute_wait where at < now() - interval '25 hours'",
     """
+    delete from operation where finished_at < now() - interval '30 days'
+    """,
+    """
     delete from failure f
     where noted_at < now() - interval '1 hour' -- longer than any end takes to follow its note
       and not exists (

@@ -21,6 +21,7 @@ class Topic(StrEnum):
     GATE = "gate"
     OUTBOX = "outbox"
     FEED = "feed"
+    OPERATIONS = "operations"
 
 
 class Kind(StrEnum):

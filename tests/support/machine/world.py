@@ -32,7 +32,7 @@ EMPTIED: Final = (
     "blocked", "scheduled", "gated", "ready", "lease", "finished", "attempt", "attempt_log", "job",
     "idempotency", "worker", "replay", "past_payload", "failure", "expiry", "lane", "gate_note",
     "counter_delta", "counter", "minute", "minute_wait", "flow_minute", "outbox", "feed",
-    "listener", "account",
+    "listener", "operation_item", "account",
 )  # fmt: skip
 EMPTY: Final = ";".join(f"delete from {table}" for table in EMPTIED)  # noqa: S608 - our own names
 

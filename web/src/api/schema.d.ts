@@ -398,6 +398,74 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/jobs/bulk": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Retry, cancel or delete many jobs */
+        post: operations["bulk"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/operations": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Your bulk operations, a page at a time */
+        get: operations["operations"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/operations/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** A bulk operation */
+        get: operations["operation"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/operations/{id}/stop": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Stop a bulk operation */
+        post: operations["stopOperation"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/ws/ticket": {
         parameters: {
             query?: never;
@@ -1090,6 +1158,117 @@ export interface components {
             payload: Record<string, unknown>;
             /** Format: date-time */
             replaced_at: string;
+        };
+        /**
+         * BegunAnswer
+         * @description The operation that was made, or what it would come to.
+         */
+        BegunAnswer: {
+            data: components["schemas"]["Begun"];
+        };
+        /**
+         * Begun
+         * @description What an operation has to do; a dry run has no id.
+         */
+        Begun: {
+            matched: number;
+            eligible: number;
+            skipped: {
+                [key: string]: number;
+            };
+            operation_id: string | null;
+        };
+        /**
+         * BulkRequest
+         * @description What to do, to jobs by their ids or by a filter; a dry run only counts.
+         *
+         *         `per_second`: how many jobs at most; without it 1,000 for a retry, else 10,000.
+         */
+        BulkRequest: {
+            action: components["schemas"]["Action"];
+            /** @default null */
+            ids?: string[] | null;
+            /** @default null */
+            filter?: components["schemas"]["BulkFilter"] | null;
+            /** @default false */
+            dry_run?: boolean;
+            /** @default null */
+            per_second?: number | null;
+        };
+        /**
+         * Action
+         * @description What is done to each of the jobs, as its owner could by hand.
+         * @enum {unknown}
+         */
+        Action: "cancel" | "delete" | "retry";
+        /**
+         * BulkFilter
+         * @description The conditions of a list; one at least.
+         */
+        BulkFilter: {
+            /** @default [] */
+            status?: components["schemas"]["Status"][];
+            /** @default [] */
+            queue?: string[];
+            /** @default [] */
+            type?: string[];
+            /** @default [] */
+            priority?: components["schemas"]["Priority"][];
+            /** @default [] */
+            tag?: string[];
+            /** @default [] */
+            worker?: string[];
+            /** @default [] */
+            fingerprint?: string[];
+            /** @default null */
+            created_after?: string | null;
+            /** @default null */
+            created_before?: string | null;
+            /** @default null */
+            finished_after?: string | null;
+            /** @default null */
+            finished_before?: string | null;
+        };
+        /**
+         * OperationsAnswer
+         * @description A page of operations, the newest first; `next_cursor` is null on the last one.
+         */
+        OperationsAnswer: {
+            data: components["schemas"]["Operation"][];
+            next_cursor: string | null;
+        };
+        /**
+         * Operation
+         * @description A bulk operation: `done` and all that is `skipped` come to `matched` when it has ended.
+         */
+        Operation: {
+            /** Format: uuid */
+            id: string;
+            action: components["schemas"]["Action"];
+            status: components["schemas"]["OperationStatus"];
+            matched: number;
+            eligible: number;
+            done: number;
+            skipped: {
+                [key: string]: number;
+            };
+            per_second: number;
+            /** Format: date-time */
+            created_at: string;
+            finished_at: string | null;
+        };
+        /**
+         * OperationStatus
+         * @description How an operation stands.
+         * @enum {unknown}
+         */
+        OperationStatus: "done" | "running" | "stopped";
+        /**
+         * OperationAnswer
+         * @description One operation with its progress.
+         */
+        OperationAnswer: {
+            data: components["schemas"]["Operation"];
         };
         /**
          * TicketAnswer
@@ -2879,6 +3058,243 @@ export interface operations {
             };
             /** @description `NOT_FOUND`: There is no such thing, or it is not yours */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `UNAVAILABLE`: The database is not reachable now: try again shortly */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    bulk: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["BulkRequest"];
+            };
+        };
+        responses: {
+            /** @description Retry, cancel or delete many jobs */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BegunAnswer"];
+                };
+            };
+            /** @description `VALIDATION_ERROR`: The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `UNAUTHENTICATED`: A valid access token is required: log in, then send 'Authorization: Bearer ACCESS_TOKEN' */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `INVALID_STATE`: The job's status does not allow this */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `UNAVAILABLE`: The database is not reachable now: try again shortly */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    operations: {
+        parameters: {
+            query?: {
+                limit?: number;
+                cursor?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Your bulk operations, a page at a time */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OperationsAnswer"];
+                };
+            };
+            /** @description `VALIDATION_ERROR`: The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `UNAUTHENTICATED`: A valid access token is required: log in, then send 'Authorization: Bearer ACCESS_TOKEN' */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `UNAVAILABLE`: The database is not reachable now: try again shortly */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    operation: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description An operation's id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A bulk operation */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OperationAnswer"];
+                };
+            };
+            /** @description `VALIDATION_ERROR`: The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `UNAUTHENTICATED`: A valid access token is required: log in, then send 'Authorization: Bearer ACCESS_TOKEN' */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `NOT_FOUND`: There is no such thing, or it is not yours */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `UNAVAILABLE`: The database is not reachable now: try again shortly */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    stopOperation: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description An operation's id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Stop a bulk operation */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OperationAnswer"];
+                };
+            };
+            /** @description `VALIDATION_ERROR`: The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `UNAUTHENTICATED`: A valid access token is required: log in, then send 'Authorization: Bearer ACCESS_TOKEN' */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `NOT_FOUND`: There is no such thing, or it is not yours */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `INVALID_STATE`: The job's status does not allow this */
+            409: {
                 headers: {
                     [name: string]: unknown;
                 };

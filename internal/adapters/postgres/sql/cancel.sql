@@ -1,16 +1,17 @@
--- Cancel a waiting job, or ask a running one to stop. $1 user, $2 job.
--- No row: it has finished, is unknown, or moved while this looked; the caller looks again.
+-- Cancel waiting jobs, and ask running ones to stop. $1 user, $2 jobs.
+-- Answers with those. Of the others each has finished, is unknown, or moved while this looked; the
+-- caller looks again.
 with from_blocked as (
-  delete from blocked where user_id = $1 and job_id = $2 returning *
+  delete from blocked where user_id = $1 and job_id = any($2::uuid[]) returning *
 ),
 from_scheduled as (
-  delete from scheduled where user_id = $1 and job_id = $2 returning *
+  delete from scheduled where user_id = $1 and job_id = any($2::uuid[]) returning *
 ),
 from_gated as (
-  delete from gated where user_id = $1 and job_id = $2 returning *
+  delete from gated where user_id = $1 and job_id = any($2::uuid[]) returning *
 ),
 from_ready as (
-  delete from ready where user_id = $1 and job_id = $2 returning *
+  delete from ready where user_id = $1 and job_id = any($2::uuid[]) returning *
 ),
 taken as (
   select job_id, user_id, flow_id, priority, attempts, number, max_attempts, version, run_at,
@@ -43,27 +44,31 @@ asked as (
   update lease
   set cancel_requested_at = now(), version = version + 1
   where user_id = $1
-    and job_id = $2
+    and job_id = any($2::uuid[])
     and cancel_requested_at is null
   returning user_id, job_id
 ),
 counted as (
   insert into counter_delta (flow_id, user_id, blocked, scheduled, queued, canceled)
-  select flow_id, user_id, -blocked, -scheduled, -queued, 1 from taken
+  select flow_id, user_id, -sum(blocked), -sum(scheduled), -sum(queued), count(*)
+  from taken
+  group by flow_id, user_id
 ),
 told as (
+  -- more than a hundred at once are quicker read again: null
   insert into outbox (user_id, ids)
-  select user_id, array[job_id]
+  select user_id, case when count(*) <= 100 then array_agg(job_id) end
   from (select user_id, job_id from taken union all select user_id, job_id from asked) t
+  group by user_id
   -- a value: as `exists` it is a join, which may read every listener
-  where (select true from listener where user_id = t.user_id)
+  having (select true from listener where user_id = t.user_id)
 )
-select 6::smallint as status from taken
+select job_id from taken
 union all
-select 3::smallint from asked
+select job_id from asked
 union all
-select 3::smallint
+select job_id
 from lease
 where user_id = $1
-  and job_id = $2
+  and job_id = any($2::uuid[])
   and cancel_requested_at is not null

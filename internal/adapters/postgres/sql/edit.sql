@@ -7,14 +7,21 @@ with from_ready as (
 ),
 queued as (
   insert into ready (job_id, user_id, flow_id, priority, attempts, number, max_attempts,
-                     version, run_at, rank)
+                     version, run_at, lane_id, awaited, rank)
   select job_id, user_id, flow_id, priority, attempts, number, max_attempts,
-         version + 1, run_at, rank
+         version + 1, run_at, lane_id, awaited, rank
   from from_ready
   returning job_id, user_id, number
 ),
 in_scheduled as (
   update scheduled
+  set version = version + 1, since = now()
+  where user_id = $1
+    and job_id = $2
+  returning job_id, user_id, number
+),
+in_gated as (
+  update gated
   set version = version + 1, since = now()
   where user_id = $1
     and job_id = $2
@@ -40,6 +47,8 @@ edited as (
   select * from queued
   union all
   select * from in_scheduled
+  union all
+  select * from in_gated
   union all
   select * from in_blocked
   union all

@@ -1,22 +1,38 @@
--- Queue a failed or canceled job again with at least one attempt left.
--- $1 user, $2 job, $3 aging step. No row: it is not in such a state.
+-- Queue failed or canceled jobs again with at least one attempt left.
+-- $1 user, $2 jobs in order, $3 aging step, $4 the operation that this is a part of.
+-- Answers with those that were in such a state.
 with taken as (
   delete from finished
   where user_id = $1
-    and job_id = $2
+    and job_id = any($2::uuid[])
+    -- an array alone does not leave out the other days
+    and job_id >= ($2::uuid[])[1]
+    and job_id <= ($2::uuid[])[cardinality($2::uuid[])]
     and status in (5, 6)
   returning *
 ),
-lined as materialized (
-  select t.*,
-         case when f.limited or j.concurrency_key is not null or j.rate_key is not null
-              then lane_of(f.id, coalesce(j.concurrency_key, ''), coalesce(j.rate_key, ''))
-         end as lane_id
+keyed as materialized (
+  select t.*, coalesce(j.concurrency_key, '') as concurrency_key,
+         coalesce(j.rate_key, '') as rate_key,
+         f.limited or j.concurrency_key is not null or j.rate_key is not null as is_gated
   from taken t
-  cross join lateral (select id, limited from flow where id = t.flow_id limit 1) f
+  cross join lateral (select limited from flow where id = t.flow_id limit 1) f
   cross join lateral (
     select concurrency_key, rate_key from job where id = t.job_id and user_id = $1 limit 1
   ) j
+),
+lanes as materialized (
+  -- in one order: those who make the same lanes wait for each other
+  select *, lane_of(flow_id, concurrency_key, rate_key) as lane_id
+  from (
+    select distinct flow_id, concurrency_key, rate_key, is_gated
+    from keyed
+    where is_gated
+    order by 1, 2, 3
+  ) wanted
+),
+lined as materialized (
+  select * from keyed left join lanes using (flow_id, concurrency_key, rate_key, is_gated)
 ),
 queued as (
   insert into ready (job_id, user_id, flow_id, priority, attempts, number, max_attempts,
@@ -40,18 +56,23 @@ noted as (
   insert into gate_note (lane_id) select lane_id from lined where lane_id is not null
 ),
 replayed as (
-  insert into replay (job_id, user_id, from_status, after_attempt)
-  select job_id, user_id, status, number from taken
+  insert into replay (job_id, user_id, from_status, after_attempt, operation_id)
+  select job_id, user_id, status, number, $4::uuid from taken
 ),
 counted as (
   insert into counter_delta (flow_id, user_id, queued, failed, canceled)
-  select flow_id, user_id, 1, -(status = 5)::int, -(status = 6)::int from taken
+  select flow_id, user_id, count(*), -count(*) filter (where status = 5),
+         -count(*) filter (where status = 6)
+  from taken
+  group by flow_id, user_id
 ),
 told as (
+  -- more than a hundred at once are quicker read again: null
   insert into outbox (user_id, ids)
-  select user_id, array[job_id]
+  select user_id, case when count(*) <= 100 then array_agg(job_id) end
   from taken t
+  group by user_id
   -- a value: as `exists` it is a join, which may read every listener
-  where (select true from listener where user_id = t.user_id)
+  having (select true from listener where user_id = t.user_id)
 )
 select job_id from taken

@@ -1,0 +1,428 @@
+"""Doing to many jobs what can be done to one, through the API and real workers."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import pytest
+
+from internal.adapters.postgres import operations
+from internal.adapters.postgres.statements import statement
+from internal.domain import operations as rules
+from internal.domain.handlers import Fail, JobContext, handler
+from internal.domain.ids import new_id
+from internal.domain.jobs import Outcome
+from internal.domain.listing import JobFilter, Page
+from internal.domain.operations import Action
+from internal.domain.ports.work import ClaimedJob
+from tests.support.api import Api, SignedUp
+from tests.support.conditions import eventually
+from tests.support.postgres import on_every_postgres
+from tests.support.routes import error_of, finish, start, submit
+from tests.support.store import ROUTES, Store, a_job, an_end
+from tests.support.workers import running_worker
+
+Fields = dict[str, Any]
+
+
+@handler("mended")
+async def mended(job: Fields, ctx: JobContext) -> None:
+    if ctx.attempt == 1:
+        raise Fail("not yet")
+
+
+async def test_what_a_dry_run_counts_is_what_is_done(api: Api) -> None:
+    ada = await api.a_user()
+    failed = [await finish(api, ada, Outcome.FAILED) for _ in range(3)]
+    succeeded = await finish(api, ada, Outcome.SUCCEEDED, "null")
+    running = str((await start(api, ada)).id)
+    canceled = (await submit(ada))["id"]
+    await ada.client.post(f"/v1/jobs/{canceled}/cancel")
+    waiting = (await submit(ada, run_at="2100-01-01T00:00:00Z"))["id"]
+    request = {"action": "retry", "filter": {"type": ["mock"]}}
+
+    dry = await bulk(ada, {**request, "dry_run": True})
+
+    skipped = {"succeeded": 1, "running": 1, "scheduled": 1}
+    assert dry == {"operation_id": None, "matched": 7, "eligible": 4, "skipped": skipped}
+    assert (await ada.client.get("/v1/operations")).json()["data"] == []
+    assert [await status(ada, each) for each in failed] == ["failed"] * 3
+    begun = await bulk(ada, request)
+    assert {**begun, "operation_id": None} == dry
+    done = await ends(api, ada, begun)
+    assert (done["status"], done["done"], done["skipped"]) == ("done", 4, skipped)
+    assert done["finished_at"] >= done["created_at"]
+    assert [await status(ada, each) for each in [*failed, canceled]] == ["queued"] * 4
+    expected = [(succeeded, "succeeded"), (running, "running"), (waiting, "scheduled")]
+    assert [(each, await status(ada, each)) for each, _ in expected] == expected
+    (replay,) = (await ada.client.get(f"/v1/jobs/{failed[0]}/replays")).json()["data"]
+    assert replay["operation_id"] == begun["operation_id"]
+
+
+async def test_many_are_canceled_whether_they_wait_or_run(api: Api) -> None:
+    ada = await api.a_user()
+    queued = [(await submit(ada, tags=["old"]))["id"] for _ in range(3)]
+    running = str((await start(api, ada, tags=["old"])).id)
+    others = [each for each in queued if await status(ada, each) == "running"]
+    later = (await submit(ada, tags=["old"], run_at="2100-01-01T00:00:00Z"))["id"]
+    spared = (await submit(ada))["id"]
+
+    begun = await bulk(ada, {"action": "cancel", "filter": {"tag": ["old"]}})
+    done = await ends(api, ada, begun)
+
+    assert (done["eligible"], done["done"], done["skipped"]) == (5, 5, {})
+    for job_id in {*queued, later} - set(others):
+        assert await status(ada, job_id) == "canceled"
+    for job_id in (running, *others):
+        job = (await ada.client.get(f"/v1/jobs/{job_id}")).json()["data"]
+        assert (job["status"], job["cancel_requested_at"] is None) == ("running", False)
+    assert await status(ada, spared) == "queued"
+
+
+async def test_many_are_deleted_by_their_ids(api: Api) -> None:
+    ada, eve = await api.a_user(), await api.a_user()
+    finished = [await finish(api, ada, Outcome.FAILED) for _ in range(2)]
+    waiting = (await submit(ada, run_at="2100-01-01T00:00:00Z"))["id"]
+    hers = await finish(api, eve, Outcome.FAILED)
+    ids = [*finished, finished[0], waiting, hers, str(new_id())]
+
+    begun = await bulk(ada, {"action": "delete", "ids": ids})
+    done = await ends(api, ada, begun)
+
+    assert (begun["matched"], begun["eligible"]) == (5, 2)
+    assert (done["done"], done["skipped"]) == (2, {"scheduled": 1, "not_found": 2})
+    for job_id in finished:
+        assert (await ada.client.get(f"/v1/jobs/{job_id}")).status_code == 404
+    assert await status(eve, hers) == "failed"
+    counts = (await ada.client.get("/v1/stats")).json()["data"]["counts"]
+    assert counts["total"] == 1
+
+
+async def test_a_group_of_failures_is_replayed_by_its_fingerprint(api: Api) -> None:
+    ada = await api.a_user()
+    jobs = {"jobs": [{"type": "mended"}] * 20}
+    await ada.client.post("/v1/jobs/batch", json=jobs)
+    async with running_worker(api.store, [mended]), running_worker(api.store, [mended]):
+        await eventually(lambda: counted(ada, "failed", 20))
+        (group,) = (await ada.client.get("/v1/failures")).json()["data"]
+        where = {"fingerprint": [group["fingerprint"]]}
+        begun = await bulk(ada, {"action": "retry", "filter": where})
+        await eventually(lambda: counted(ada, "succeeded", 20))
+        done = (await ada.client.get(f"/v1/operations/{begun['operation_id']}")).json()["data"]
+        assert done["done"] == 20
+
+
+async def test_an_operation_stops_in_the_middle(api: Api) -> None:
+    ada = await api.a_user()
+    batch = {"jobs": [{"type": "mock", "run_at": "2100-01-01T00:00:00Z"}] * 8}
+    await ada.client.post("/v1/jobs/batch", json=batch)
+    request = {"action": "cancel", "filter": {"status": ["scheduled"]}, "per_second": 4}
+    begun = await bulk(ada, request)
+    url = f"/v1/operations/{begun['operation_id']}"
+    await steps(api.store)
+
+    stopped = await ada.client.post(f"{url}/stop")
+
+    data = stopped.json()["data"]
+    assert (stopped.status_code, data["status"], data["done"]) == (200, "stopped", 1)
+    assert (await ada.client.post(f"{url}/stop")).json()["data"] == data
+    await hurry(api.store)
+    await steps(api.store)
+    assert (await ada.client.get(url)).json()["data"] == data
+    assert await counted(ada, "scheduled", 7)
+
+
+async def test_what_is_done_cannot_be_stopped(api: Api) -> None:
+    ada = await api.a_user()
+    begun = await bulk(ada, {"action": "cancel", "ids": [str(new_id())]})
+    url = f"/v1/operations/{begun['operation_id']}"
+    operation = (await ada.client.get(url)).json()["data"]
+    assert (operation["status"], operation["skipped"]) == ("done", {"not_found": 1})
+    assert error_of(await ada.client.post(f"{url}/stop"))[:2] == (409, "INVALID_STATE")
+
+
+async def test_operations_are_listed_the_newest_first(api: Api) -> None:
+    ada = await api.a_user()
+    request = {"action": "delete", "ids": [str(new_id())]}
+    made = [(await bulk(ada, request))["operation_id"] for _ in range(3)]
+    first = (await ada.client.get("/v1/operations?limit=2")).json()
+    query = {"limit": "2", "cursor": first["next_cursor"]}
+    second = (await ada.client.get("/v1/operations", params=query)).json()
+    assert [each["id"] for each in first["data"] + second["data"]] == made[::-1]
+    assert second["next_cursor"] is None
+    refused = await ada.client.get("/v1/operations?cursor=nonsense")
+    assert error_of(refused)[2][0]["field"] == "cursor"
+
+
+async def test_operations_are_their_users_own(api: Api) -> None:
+    ada, eve = await api.a_user(), await api.a_user()
+    await submit(ada, run_at="2100-01-01T00:00:00Z")
+    mine = await bulk(ada, {"action": "cancel", "filter": {"status": ["scheduled"]}})
+    url = f"/v1/operations/{mine['operation_id']}"
+    for answer in (await eve.client.get(url), await eve.client.post(f"{url}/stop")):
+        assert error_of(answer)[:2] == (404, "NOT_FOUND")
+    for answer in (await eve.client.get("/v1/operations/7"), await eve.client.get(url + "0")):
+        assert answer.status_code in {400, 404}
+    assert (await eve.client.get("/v1/operations")).json()["data"] == []
+    every = await bulk(eve, {"action": "cancel", "filter": {"type": ["mock"]}, "dry_run": True})
+    assert every["matched"] == 0
+    assert (await ends(api, ada, mine))["done"] == 1
+
+
+@pytest.mark.parametrize(
+    ("request_", "field"),
+    [
+        ({"action": "run", "ids": [str(UUID(int=0))]}, "action"),
+        ({"action": "retry"}, "filter"),
+        ({"action": "retry", "filter": {}}, "filter"),
+        ({"action": "retry", "filter": {"status": []}}, "filter"),
+        (
+            {"action": "retry", "filter": {"status": ["failed"]}, "ids": [str(UUID(int=0))]},
+            "filter",
+        ),
+        ({"action": "retry", "filter": {"status": ["nope"]}}, "filter.status[0]"),
+        ({"action": "retry", "filter": {"state": ["failed"]}}, "filter.state"),
+        ({"action": "retry", "filter": {"limit": 3}}, "filter.limit"),
+        ({"action": "retry", "filter": {"created_after": "0001-01-01T00:00:00Z"}}, "created_after"),
+        ({"action": "retry", "ids": []}, "ids"),
+        ({"action": "retry", "ids": ["7"]}, "ids[0]"),
+        ({"action": "retry", "ids": [str(UUID(int=0))], "per_second": 0}, "per_second"),
+        ({"action": "retry", "ids": [str(UUID(int=0))], "dry_run": "yes"}, "dry_run"),
+    ],
+)
+async def test_a_bad_request_is_named(api: Api, request_: Fields, field: str) -> None:
+    ada = await api.a_user()
+    answer = await ada.client.post("/v1/jobs/bulk", json=request_)
+    status, code, details = error_of(answer)
+    assert (status, code, details[0]["field"]) == (400, "VALIDATION_ERROR", field)
+
+
+async def test_too_many_are_refused_and_so_is_what_cannot_be_counted(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ada = await api.a_user()
+    batch = {"jobs": [{"type": "mock", "run_at": "2100-01-01T00:00:00Z"}] * 4}
+    await ada.client.post("/v1/jobs/batch", json=batch)
+    request = {"action": "cancel", "filter": {"type": ["mock"]}}
+    monkeypatch.setattr(rules, "MOST_MATCHED", 3)
+    monkeypatch.setattr(operations, "MOST_MATCHED", 3)
+    for dry_run in (True, False):
+        answer = await ada.client.post("/v1/jobs/bulk", json={**request, "dry_run": dry_run})
+        assert "more than 3 jobs" in answer.json()["error"]["message"]
+    monkeypatch.setattr(operations, "COUNT_TIMEOUT_MS", 50)
+    async with api.store.database.hot() as other, other.transaction():
+        await other.execute("lock table scheduled in access exclusive mode")
+        answer = await ada.client.post("/v1/jobs/bulk", json=request)
+    assert (error_of(answer)[0], error_of(answer)[2][0]["field"]) == (400, "filter")
+    assert "too much to be counted" in answer.text
+    assert (await ada.client.get("/v1/operations")).json()["data"] == []
+
+
+async def test_a_user_runs_ten_operations_at_once(api: Api) -> None:
+    ada, eve = await api.a_user(), await api.a_user()
+    request = {"action": "cancel", "filter": {"status": ["scheduled"]}}
+    for user in (ada, eve):
+        await submit(user, run_at="2100-01-01T00:00:00Z")
+    begun = [await bulk(ada, request) for _ in range(10)]
+    refused = await ada.client.post("/v1/jobs/bulk", json=request)
+    assert error_of(refused)[:2] == (409, "INVALID_STATE")
+    await bulk(eve, request)
+    await ada.client.post(f"/v1/operations/{begun[0]['operation_id']}/stop")
+    await bulk(ada, request)
+    for each in begun[1:]:
+        await ends(api, ada, each)
+
+
+@on_every_postgres
+async def test_a_job_that_changed_meanwhile_is_skipped_and_a_new_one_untouched(
+    store: Store,
+) -> None:
+    actor, worker = await store.a_user(), await store.a_worker()
+    for _ in range(3):
+        await store.submit(actor, max_attempts=1)
+    claimed = await store.work.claim(worker, ROUTES, 3)
+    await store.work.finish([an_end(each, Outcome.FAILED) for each in claimed])
+    id_, tally = await store.operations.start(
+        actor, Action.RETRY, JobFilter(type=("noop",)), 10_000
+    )
+    await store.commands.delete(actor, claimed[0].id)
+    await store.commands.retry(actor, claimed[1].id)
+    late = await store.submit(actor, max_attempts=1)
+    await store.commands.cancel(actor, late.id)
+
+    await steps(store)
+
+    done = await store.operations.get(actor, id_)
+    assert done is not None
+    assert (tally.eligible, done.done) == (3, 1)
+    assert done.skipped == {"not_found": 1, "queued": 1}
+    assert (await store.job(actor, late.id)).status == "canceled"
+
+
+@on_every_postgres
+async def test_a_job_that_is_moving_is_left_to_a_later_step(store: Store) -> None:
+    """A claim takes rows in another order: who waited for it might wait for ever."""
+    actor, worker = await store.a_user(), await store.a_worker()
+    jobs = [await store.submit(actor) for _ in range(5)]
+    id_, _ = await store.operations.start(actor, Action.CANCEL, JobFilter(queue=("default",)), 500)
+    async with store.database.hot() as claiming, claiming.transaction():
+        rows = await claiming.fetch(statement("claim"), worker, list(ROUTES), 2, [])
+        await store.operation_steps.step()
+        half_way = await store.operations.get(actor, id_)
+    await hurry(store)
+    await steps(store)
+
+    done = await store.operations.get(actor, id_)
+    assert half_way is not None
+    assert done is not None
+    assert len(rows) == 2
+    assert (half_way.done, half_way.skipped, half_way.status) == (3, {}, "running")
+    assert (done.done, done.skipped, done.status) == (5, {}, "done")
+    found = [await store.job(actor, each.id) for each in jobs]
+    assert sorted(each.status for each in found) == ["canceled"] * 3 + ["running"] * 2
+    assert all(each.cancel_requested_at for each in found if each.status == "running")
+
+
+@on_every_postgres
+async def test_a_step_that_is_killed_leaves_nothing_behind(store: Store) -> None:
+    actor, jobs = await some_failed(store, 6)
+    id_, _ = await store.operations.start(actor, Action.RETRY, {each.id for each in jobs}, 8)
+    await store.operation_steps.step()
+    before = await store.operations.get(actor, id_)
+    await hurry(store)
+    await store.execute("""
+        create function break() returns trigger language plpgsql as $$
+        begin raise exception 'killed'; end $$;
+    """)
+    # The last thing that a step does.
+    await store.execute(
+        "create trigger break before update on operation for each row execute function break()"
+    )
+    with pytest.raises(asyncpg.RaiseError, match="killed"):
+        await store.operation_steps.step()
+    assert await store.operations.get(actor, id_) == before
+    page = await store.listing.page(actor, JobFilter(), Page())
+    assert sorted(each.status for each in page.jobs) == ["failed"] * 4 + ["queued"] * 2
+    await store.execute("drop function break cascade")
+    await hurry(store)
+
+    await steps(store, hurried=True)
+
+    done = await store.operations.get(actor, id_)
+    assert done is not None
+    assert (done.done, done.status) == (6, "done")
+    for each in jobs:
+        replays = await store.replays.replays(actor, each.id)
+        assert [replay.operation_id for replay in replays or ()] == [id_]
+
+
+async def test_an_operation_whose_steps_fail_does_not_keep_others_waiting(store: Store) -> None:
+    (ada, _), (eve, _) = await some_failed(store, 3), await some_failed(store, 3)
+    chosen = JobFilter(type=("noop",))
+    failing, _ = await store.operations.start(ada, Action.RETRY, chosen, 10_000)
+    other, _ = await store.operations.start(eve, Action.RETRY, chosen, 10_000)
+    query = f"alter table replay add constraint not_hers check (user_id <> '{ada.user_id}')"
+    await store.execute(query)
+
+    with pytest.raises(asyncpg.CheckViolationError):
+        await store.operation_steps.step()
+    await steps(store)
+
+    found = [await store.operations.get(ada, failing), await store.operations.get(eve, other)]
+    assert [(each.done, each.status) for each in found if each] == [(0, "running"), (3, "done")]
+
+
+@on_every_postgres
+async def test_several_workers_do_each_job_once(store: Store) -> None:
+    actor, jobs = await some_failed(store, 120)
+    chosen = JobFilter(status=("failed",))  # type: ignore[arg-type]
+    made = [await store.operations.start(actor, Action.RETRY, chosen, 40) for _ in range(3)]
+
+    async def work() -> None:
+        for _ in range(40):
+            await store.operation_steps.step()
+            await hurry(store)
+
+    await asyncio.gather(*(work() for _ in range(4)))
+
+    done = [await store.operations.get(actor, id_) for id_, _ in made]
+    assert sum(each.done for each in done if each) == 120
+    assert sum(each.skipped.get("queued", 0) for each in done if each) == 240
+    for each in jobs:
+        assert len(await store.replays.replays(actor, each.id) or ()) == 1
+
+
+async def test_an_operation_goes_no_faster_than_it_may(store: Store) -> None:
+    """Each step says when the next one may be, by the database's clock."""
+    actor, _ = await some_failed(store, 30)
+    id_, _ = await store.operations.start(
+        actor, Action.RETRY, JobFilter(type=("noop",)), per_second=20
+    )
+    await steps(store)
+    first = await store.operations.get(actor, id_)
+    assert first is not None
+    assert first.done in {5, 10}, "what is a quarter of a second late is made up for"
+    async with store.database.hot() as connection:
+        ahead = await connection.fetchval("select next_at > now() - interval '1 s' from operation")
+    assert ahead
+    pause = await store.operation_steps.step()
+    assert pause is not None
+    assert pause.total_seconds() <= 0.5
+
+
+async def some_failed(store: Store, count: int) -> tuple[Any, list[ClaimedJob]]:
+    actor, worker = await store.a_user(), await store.a_worker()
+    jobs = [a_job(n, max_attempts=1) for n in range(count)]
+    await store.submissions.submit(actor, jobs)
+    claimed = await store.work.claim(worker, ROUTES, count)
+    while len(claimed) < count:
+        claimed += await store.work.claim(worker, ROUTES, count)
+    await store.work.finish([an_end(each, Outcome.FAILED) for each in claimed])
+    return actor, sorted(claimed, key=lambda each: each.id)
+
+
+async def bulk(user: SignedUp, request: Fields) -> Fields:
+    answer = await user.client.post("/v1/jobs/bulk", json=request)
+    assert answer.status_code == 202, answer.text
+    data: Fields = answer.json()["data"]
+    return data
+
+
+async def status(user: SignedUp, job_id: str) -> str:
+    return str((await user.client.get(f"/v1/jobs/{job_id}")).json()["data"]["status"])
+
+
+async def counted(user: SignedUp, name: str, jobs: int) -> bool:
+    counts = (await user.client.get("/v1/stats")).json()["data"]["counts"]["by_status"]
+    return bool(counts[name] == jobs)
+
+
+async def ends(api: Api, user: SignedUp, begun: Fields) -> Fields:
+    """The operation when it has ended; a worker's duty is played by hand."""
+    url = f"/v1/operations/{begun['operation_id']}"
+    await steps(api.store, hurried=True)
+    data: Fields = (await user.client.get(url)).json()["data"]
+    assert data["status"] == "done"
+    assert data["done"] + sum(data["skipped"].values()) == data["matched"] == begun["matched"]
+    return data
+
+
+async def steps(store: Store, *, hurried: bool = False) -> None:
+    """All that are due; those too that are not yet, if `hurried`."""
+    while (pause := await store.operation_steps.step()) is not None:
+        if not pause:
+            continue
+        if not hurried:
+            return
+        await hurry(store)
+
+
+async def hurry(store: Store) -> None:
+    """Those that nobody is at: it may wait for nobody."""
+    await store.execute("""
+        update operation set next_at = now() - interval '1 hour'
+        where id in (select id from operation where status = 'running' for update skip locked)
+    """)
