@@ -10,8 +10,7 @@ branch_labels = None
 depends_on = None
 
 # fingerprint: of the type and the normalised error (domain/failures.py); null unless the job failed
-# for good, and for those that failed before there was this column. noted_at keeps the text of a
-# group from being swept away between its note and the end that it was noted for.
+# for good, and for those that failed before there was this column.
 FAILURES = (
     "alter table finished add column fingerprint bigint",
     """
@@ -26,8 +25,9 @@ FAILURES = (
       message text not null,
       noted_at timestamptz not null default now(),
       primary key (user_id, fingerprint)
-    ) with (fillfactor = 50)
+    )
     """,
+    "create index failure_by_time on failure (noted_at)",
 )
 
 # A row of replay is a retry by hand. One of past_payload is what a job had for its input until it

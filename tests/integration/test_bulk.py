@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -371,6 +372,26 @@ async def test_an_operation_goes_no_faster_than_it_may(store: Store) -> None:
     pause = await store.operation_steps.step()
     assert pause is not None
     assert pause.total_seconds() <= 0.5
+
+
+async def test_those_who_watch_hear_of_each_step(store: Store) -> None:
+    """Of more than a hundred jobs only that the list is to be read again."""
+    actor, failed = await some_failed(store, 102)
+    ids = [each.id for each in failed]
+    await store.feed.listen([actor.user_id], timedelta(hours=1))
+    for action, chosen in (
+        (Action.RETRY, ids[:101]),
+        (Action.CANCEL, ids[:100]),
+        (Action.DELETE, ids[101:]),
+    ):
+        await store.operations.start(actor, action, chosen, 10_000)
+        await steps(store, hurried=True)
+    await store.feed.relay(100)
+
+    told = [each.ids for each in await store.feed.after(0, 100)]
+
+    assert [ids and len(ids) for ids in told] == [None, 100, None]
+    assert set(told[1] or ()) == set(ids[:100])
 
 
 async def some_failed(store: Store, count: int) -> tuple[Any, list[ClaimedJob]]:

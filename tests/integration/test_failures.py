@@ -5,8 +5,6 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-import pytest
-
 from internal.domain.failures import failure_of
 from internal.domain.handlers import Fail, JobContext, handler
 from internal.domain.jobs import Outcome, Status
@@ -103,25 +101,22 @@ async def test_what_failed_before_there_were_groups_is_a_group(api: Api) -> None
     assert [each["id"] for each in shown.json()["data"]] == [job]
 
 
-@pytest.mark.parametrize(("age", "kept"), [("59 minutes", 1), ("61 minutes", 0)])
-async def test_the_text_of_a_group_goes_when_nothing_needs_it(
-    store: Store, age: str, kept: int
-) -> None:
-    """But not while the end that it was noted for may still be under way."""
+async def test_the_text_of_a_group_goes_when_its_jobs_are_over(store: Store) -> None:
+    """Failed jobs are kept for 30 days, and until their whole day is over."""
     actor, worker = await store.a_user(), await store.a_worker()
-    submitted = [await store.submit(actor, max_attempts=1) for _ in range(2)]
-    for _ in submitted:
-        await store.work.finish([an_end(await store.claim_one(worker), Outcome.FAILED)])
-    await store.commands.delete(actor, submitted[0].id)
-    await store.execute(f"update failure set noted_at = now() - interval '{age}'")  # noqa: S608
+    submitted = await store.submit(actor, max_attempts=1)
+    await store.work.finish([an_end(await store.claim_one(worker), Outcome.FAILED)])
+    await age_texts(store, 33)
     await store.upkeep.prune()
-    assert [each.count for each in await store.failures.page(actor, 10, None)] == [1]
+    assert [each.message for each in await store.failures.page(actor, 10, None)] == ["it failed"]
 
-    await store.commands.delete(actor, submitted[1].id)
+    await store.commands.delete(actor, submitted.id)
+    await age_texts(store, 31)
     await store.upkeep.prune()
-
-    async with store.database.hot() as connection:
-        assert await connection.fetchval("select count(*) from failure") == kept
+    assert await texts(store) == 1
+    await age_texts(store, 33)
+    await store.upkeep.prune()
+    assert await texts(store) == 0
 
 
 async def test_a_failure_that_comes_again_renews_its_text(store: Store) -> None:
@@ -135,6 +130,15 @@ async def test_a_failure_that_comes_again_renews_its_text(store: Store) -> None:
     async with store.database.hot() as connection:
         age = await connection.fetchval("select now() - noted_at from failure")
     assert timedelta(hours=2) <= age < timedelta(hours=3)
+
+
+async def age_texts(store: Store, days: int) -> None:
+    await store.execute("update failure set noted_at = now() - $1 * interval '1 day'", days)
+
+
+async def texts(store: Store) -> int:
+    async with store.database.hot() as connection:
+        return int(await connection.fetchval("select count(*) from failure"))
 
 
 async def failed(api: Api, user: SignedUp, *errors: str) -> list[str]:

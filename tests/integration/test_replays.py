@@ -243,6 +243,10 @@ async def reaches(user: SignedUp, url: str, status: str) -> None:
 
 
 async def somebody_waits(store: Store) -> bool:
-    query = "select exists (select from pg_stat_activity where wait_event_type = 'Lock')"
+    query = """
+        select exists (
+          select from pg_stat_activity
+          where datname = current_database() and wait_event_type = 'Lock')
+    """
     async with store.database.hot() as connection:
         return bool(await connection.fetchval(query))

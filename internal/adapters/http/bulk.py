@@ -12,7 +12,7 @@ from litestar.openapi.spec import Example
 from litestar.params import Body, PathParameter
 from msgspec import Meta
 
-from internal.adapters.http.cursors import cursor_of, read_cursor
+from internal.adapters.http.cursors import read_cursor, write_cursor
 from internal.adapters.http.requests import ApiRequest, read_query
 from internal.adapters.http.routes import private
 from internal.domain.errors import InvalidStateError, NotFoundError
@@ -91,10 +91,9 @@ class BulkRoutes:
 
     async def page(self, request: ApiRequest) -> OperationsAnswer:
         query = read_query(request, OperationsQuery)
-        before = None if query.cursor is None else read_cursor(query.cursor, UUID)
+        before = read_cursor(query.cursor, UUID)
         page = await self._bulk.page(request.user, query.limit, before)
-        following = None if page.next_before is None else cursor_of(page.next_before)
-        return OperationsAnswer(page.operations, following)
+        return OperationsAnswer(page.operations, write_cursor(page.next_before))
 
     async def get(self, request: ApiRequest, id: OperationId) -> OperationAnswer:
         return OperationAnswer(await self._bulk.get(request.user, id))

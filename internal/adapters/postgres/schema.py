@@ -421,6 +421,7 @@ failure = Table(
     Column("type", Text, nullable=False),
     Column("message", Text, nullable=False),
     Column("noted_at", Moment, nullable=False, server_default=NOW),
+    Index("failure_by_time", "noted_at"),
 )
 
 replay = Table(

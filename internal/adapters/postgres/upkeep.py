@@ -70,22 +70,24 @@ SWEEPS: Final = (
     """,
     "delete from minute where at < now() - interval '25 hours'",
     "delete from minute_wait where at < now() - interval '25 hours'",
-    """
-    delete from operation where finished_at < now() - interval '30 days'
-    """,
-    """
-    delete from failure f
-    where noted_at < now() - interval '1 hour' -- longer than any end takes to follow its note
-      and not exists (
-        select from finished
-        where user_id = f.user_id and status = 5 and fingerprint = f.fingerprint)
-    """,
+    "delete from operation where finished_at < now() - interval '30 days'",
     """
     delete from worker w
     where expires_at < now() - interval '1 minute' -- longer than any claim takes
       and not exists (select from lease where worker_id = w.id)
     """,
 )
+
+
+# A failure that comes again is noted again, so by then the jobs that failed with it are over; those
+# of its texts that something has kept for longer stay with it.
+FAILURE_SWEEP: Final = """
+    delete from failure f
+    where noted_at < now() - $1::interval - interval '2 days'
+      and not exists (
+        select from finished
+        where user_id = f.user_id and status = 5 and fingerprint = f.fingerprint)
+"""
 
 
 class PostgresUpkeep:
@@ -173,6 +175,7 @@ class PostgresUpkeep:
                 await connection.execute(sweep)
             values = (self._retention, self._retention_failed, BATCHES_PRUNED_AT_ONCE)
             await connection.execute(statement("prune_batches"), *values)
+            await connection.execute(FAILURE_SWEEP, self._retention_failed)
             if not await self._retire_days(connection):
                 return
             pruned = PRUNED_AT_ONCE
