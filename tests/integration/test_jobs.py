@@ -74,7 +74,10 @@ async def test_attempts_tell_how_each_start_ended(api: Api) -> None:
     answer = (await user.client.get(f"/v1/jobs/{failed}/attempts")).json()
     assert answer["next_cursor"] is None
     first, second = answer["data"]
-    assert set(first) == {"number", "status", "worker", "error", "started_at", "finished_at"}
+    assert set(first) == {
+        *("number", "status", "worker", "error", "progress", "progress_note"),
+        *("started_at", "finished_at"),
+    }
     assert (first["number"], first["status"], first["error"]) == (1, "failed", "it failed")
     assert (second["number"], second["status"], second["finished_at"]) == (2, "running", None)
     assert second["worker"] != first["worker"]
