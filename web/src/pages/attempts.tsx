@@ -33,7 +33,10 @@ function Row({ attempt }: { attempt: Attempt }) {
       <td>
         <Badge status={attempt.status} />
         {attempt.error && <p className="preview bad whole">{attempt.error}</p>}
-        {attempt.progress_note && <p className="preview whole">{attempt.progress_note}</p>}
+        {/* A running one's moves on, and stands beside the job's progress. */}
+        {attempt.finished_at && attempt.progress_note && (
+          <p className="preview whole">{attempt.progress_note}</p>
+        )}
       </td>
       <td>
         <Ago at={attempt.started_at} />
