@@ -347,6 +347,40 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/jobs/{id}/logs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What a job's handler logged */
+        get: operations["logs"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/failures": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Your failed jobs by what went wrong */
+        get: operations["failures"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/jobs/{id}/payload": {
         parameters: {
             query?: never;
@@ -679,6 +713,7 @@ export interface components {
             payload_preview: string | null;
             error_preview: string | null;
             progress: number | null;
+            progress_note: string | null;
             cancel_requested_at: string | null;
             version: number;
             /** Format: date-time */
@@ -733,6 +768,7 @@ export interface components {
             result: unknown | null;
             last_error: string | null;
             progress: number | null;
+            progress_note: string | null;
             cancel_requested_at: string | null;
             version: number;
             /** Format: date-time */
@@ -874,6 +910,7 @@ export interface components {
             result: unknown | null;
             last_error: string | null;
             progress: number | null;
+            progress_note: string | null;
             cancel_requested_at: string | null;
             version: number;
             /** Format: date-time */
@@ -903,6 +940,8 @@ export interface components {
             status: components["schemas"]["Outcome"];
             worker: string;
             error: string | null;
+            progress: number | null;
+            progress_note: string | null;
             /** Format: date-time */
             started_at: string;
             finished_at: string | null;
@@ -1110,6 +1149,49 @@ export interface components {
             finished_at: string | null;
         };
         /**
+         * LogsAnswer
+         * @description A page of a job's log, the oldest line first; `next_cursor` is null on the last one.
+         */
+        LogsAnswer: {
+            data: components["schemas"]["LogLine"][];
+            next_cursor: string | null;
+        };
+        /**
+         * LogLine
+         * @description A line that a handler logged; its text may have line breaks.
+         */
+        LogLine: {
+            /** Format: date-time */
+            at: string;
+            attempt: number;
+            /** @example 3 of 12 pages read */
+            line: string;
+        };
+        /**
+         * FailuresAnswer
+         * @description A page of groups, the most frequent first; `next_cursor` is null on the last one.
+         */
+        FailuresAnswer: {
+            data: components["schemas"]["FailureGroup"][];
+            next_cursor: string | null;
+        };
+        /**
+         * FailureGroup
+         * @description Jobs of a user that stand as failed with the same type and the same normalised error.
+         *
+         *         `type` is null for what failed before failures were grouped.
+         */
+        FailureGroup: {
+            fingerprint: string;
+            type: string | null;
+            message: string;
+            count: number;
+            /** Format: date-time */
+            first_seen: string;
+            /** Format: date-time */
+            last_seen: string;
+        };
+        /**
          * PayloadEdit
          * @description What a job is to have for its payload from now on.
          */
@@ -1218,6 +1300,8 @@ export interface components {
             tag?: string[];
             /** @default [] */
             worker?: string[];
+            /** @default [] */
+            batch?: string[];
             /** @default [] */
             fingerprint?: string[];
             /** @default null */
@@ -1632,6 +1716,7 @@ export interface operations {
                 tag?: string[];
                 worker?: string[];
                 batch?: string[];
+                fingerprint?: string[];
                 created_after?: string | null;
                 created_before?: string | null;
                 finished_after?: string | null;
@@ -2429,10 +2514,7 @@ export interface operations {
                 cursor?: string | null;
             };
             header?: never;
-            path: {
-                /** @description A job's id */
-                id: string;
-            };
+            path?: never;
             cookie?: never;
         };
         requestBody?: never;
@@ -2878,6 +2960,137 @@ export interface operations {
             };
         };
     };
+    logs: {
+        parameters: {
+            query?: {
+                attempt?: number;
+                limit?: number;
+                cursor?: string | null;
+            };
+            header?: never;
+            path: {
+                /** @description A job's id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What a job's handler logged */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LogsAnswer"];
+                };
+            };
+            /** @description `VALIDATION_ERROR`: The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `UNAUTHENTICATED`: A valid access token is required: log in, then send 'Authorization: Bearer ACCESS_TOKEN' */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `NOT_FOUND`: There is no such thing, or it is not yours */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `RATE_LIMITED`: Too many attempts: wait and try again */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `UNAVAILABLE`: The database is not reachable now: try again shortly */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    failures: {
+        parameters: {
+            query?: {
+                limit?: number;
+                cursor?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Your failed jobs by what went wrong */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FailuresAnswer"];
+                };
+            };
+            /** @description `VALIDATION_ERROR`: The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `UNAUTHENTICATED`: A valid access token is required: log in, then send 'Authorization: Bearer ACCESS_TOKEN' */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `RATE_LIMITED`: Too many attempts: wait and try again */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `UNAVAILABLE`: The database is not reachable now: try again shortly */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
     editPayload: {
         parameters: {
             query?: never;
@@ -2948,6 +3161,15 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
+            /** @description `RATE_LIMITED`: Too many attempts: wait and try again */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
             /** @description `UNAVAILABLE`: The database is not reachable now: try again shortly */
             503: {
                 headers: {
@@ -3007,6 +3229,15 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
+            /** @description `RATE_LIMITED`: Too many attempts: wait and try again */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
             /** @description `UNAVAILABLE`: The database is not reachable now: try again shortly */
             503: {
                 headers: {
@@ -3024,7 +3255,10 @@ export interface operations {
                 cursor?: string | null;
             };
             header?: never;
-            path?: never;
+            path: {
+                /** @description A job's id */
+                id: string;
+            };
             cookie?: never;
         };
         requestBody?: never;
@@ -3058,6 +3292,15 @@ export interface operations {
             };
             /** @description `NOT_FOUND`: There is no such thing, or it is not yours */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `RATE_LIMITED`: Too many attempts: wait and try again */
+            429: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -3125,6 +3368,15 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
+            /** @description `RATE_LIMITED`: Too many attempts: wait and try again */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
             /** @description `UNAVAILABLE`: The database is not reachable now: try again shortly */
             503: {
                 headers: {
@@ -3168,6 +3420,15 @@ export interface operations {
             };
             /** @description `UNAUTHENTICATED`: A valid access token is required: log in, then send 'Authorization: Bearer ACCESS_TOKEN' */
             401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `RATE_LIMITED`: Too many attempts: wait and try again */
+            429: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -3227,6 +3488,15 @@ export interface operations {
             };
             /** @description `NOT_FOUND`: There is no such thing, or it is not yours */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `RATE_LIMITED`: Too many attempts: wait and try again */
+            429: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -3295,6 +3565,15 @@ export interface operations {
             };
             /** @description `INVALID_STATE`: The job's status does not allow this */
             409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `RATE_LIMITED`: Too many attempts: wait and try again */
+            429: {
                 headers: {
                     [name: string]: unknown;
                 };
