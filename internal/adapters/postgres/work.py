@@ -19,6 +19,8 @@ from internal.domain.ports.work import Beat, ClaimedJob, Finish, Lease, LoggedLi
 
 CLAIM_TIMEOUT_S: Final = 5.0
 MS: Final = timedelta(milliseconds=1)
+# Neither error nor result, progress, note and failure.
+NOTHING_SAID: Final = (None,) * 5
 WAKES: Final = {
     "queued": Topic.READY,
     "scheduled": Topic.SCHEDULED,
@@ -196,7 +198,7 @@ async def record(connection: Hot, aging: timedelta, rows: Sequence[tuple[Any, ..
 def unstarted(job_id: UUID, token: int, attempts: int) -> tuple[Any, ...]:
     """A lease to hand back whose handler never started."""
     queued = STATUS_CODE[Status.QUEUED]
-    return (job_id, token, None, queued, attempts, 0.0, 0.0, 0.0, None, None, None, None)
+    return (job_id, token, None, queued, attempts, 0.0, 0.0, 0.0, *NOTHING_SAID)
 
 
 def finished(end: Finish, now: float) -> tuple[Any, ...]:

@@ -27,8 +27,9 @@ history as (
 ),
 lines as (
   delete from attempt_log
-  where job_id = $2
-    and exists (select from taken)
+  where job_id = any(array(select job_id from taken))
+    and job_id >= ($2::uuid[])[1]
+    and job_id <= ($2::uuid[])[cardinality($2::uuid[])]
 ),
 replays as (
   delete from replay where job_id = any(array(select job_id from taken))
