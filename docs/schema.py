@@ -29,6 +29,7 @@ GROUPS: Final = {
     "Jobs that run or have run": (
         *("lease", "finished", "attempt", "attempt_log", "failure", "worker"),
     ),
+    "Jobs to come": ("schedule",),
     "Dead letters": ("replay", "past_payload", "operation", "operation_item"),
     "Numbers": ("counter", "counter_delta", "minute", "minute_wait", "flow_minute"),
     "Changes": ("listener", "outbox", "feed"),

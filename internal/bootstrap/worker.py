@@ -17,7 +17,7 @@ from internal.domain.errors import UnavailableError
 
 # One for the producer, the completer, the heart and each duty: a slow one keeps none of the others
 # from the database, least of all the heart.
-CONNECTIONS: Final = 10
+CONNECTIONS: Final = 13
 
 # New objects, of which a short job makes about five.
 COLLECTED_AFTER: Final = 10_000

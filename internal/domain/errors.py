@@ -80,6 +80,18 @@ class EmailTakenError(WindlassError):
     code = "EMAIL_TAKEN"
 
 
+class NameTakenError(WindlassError):
+    """You have one of this name: choose another name, or change that one"""
+
+    code = "NAME_TAKEN"
+
+
+class LimitReachedError(WindlassError):
+    """You have as many of these as there can be: delete one first"""
+
+    code = "LIMIT_REACHED"
+
+
 class InvalidStateError(WindlassError):
     """The job's status does not allow this"""
 

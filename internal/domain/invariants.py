@@ -75,6 +75,8 @@ INVARIANTS: Final = (
         7,
         "attempts never exceed max_attempts, and what is on record is what was used up",
     ),
-    Invariant(8, "one idempotency key is one job"),
+    Invariant(
+        8, "one idempotency key is one job, and each slot of a schedule has a key of its own"
+    ),
     Invariant(9, "nothing crosses users: a job, its place, history, key and queue have one owner"),
 )

@@ -16,11 +16,13 @@ import pytest
 from sqlalchemy.dialects.postgresql import asyncpg
 
 from internal.adapters.postgres.database import Hot
+from internal.adapters.postgres.due_schedules import NEXT
 from internal.adapters.postgres.invariants import HIGHEST, LOWEST, SLICE
 from internal.adapters.postgres.listing import page_ids
 from internal.adapters.postgres.statements import statement
 from internal.domain.jobs import Status
 from internal.domain.listing import JobFilter, Page
+from internal.services.scheduler import FIRED_AT_ONCE
 from internal.services.upkeep import STAGED_AT_ONCE
 from tests.support.plans import Prepared, Values, analyze, faults, load, plan
 from tests.support.postgres import on_every_postgres
@@ -156,6 +158,9 @@ def _statements(known: Known) -> Statements:
         "beat": (statement("beat"), ("worker 1", TTL, 5, 20)),
         "listen": (statement("listen"), ([user_id, *known.newest], TTL)),
         "stage": (statement("stage"), (STAGED_AT_ONCE, AGING)),
+        "due schedules": (statement("due_schedules"), (FIRED_AT_ONCE,)),
+        "fired schedules": (statement("fired_schedules"), _firings(known.newest)),
+        "next schedule": (NEXT, ()),
         "prune": (statement("prune"), (timedelta(0), timedelta(0), 100)),
         "get": (statement("get"), (user_id, over)),
         "attempts": (statement("attempts"), (user_id, over)),
@@ -198,6 +203,11 @@ def _lines(jobs: Sequence[UUID]) -> Values:
     each = [(job_id, number) for job_id in jobs for number in (1, 2, 3)]
     logged = ([job_id for job_id, _ in each], [number for _, number in each])
     return (*logged, [5.0] * len(each), ["a line"] * len(each))
+
+
+def _firings(schedules: Sequence[UUID]) -> Values:
+    number = len(schedules)
+    return (schedules, [None] * number, [None] * number, [None] * number)
 
 
 def _page(user_id: UUID, where: JobFilter, before: UUID | None) -> tuple[str, Values]:

@@ -77,6 +77,12 @@ _LOAD: Final = """
            case when n % 400 = 3 then 5 else 4 end
     from input where n % 4 = 3;
 
+    insert into schedule (id, user_id, name, every_ms, timezone, anchor, missed, paused, job,
+                          next_run_at, created_at, updated_at)
+    select job_id, user_id, n, 60000, 'UTC', now(), 'skip', false, '{}',
+           now() + (n - 1000) * interval '1 minute', now(), now()
+    from input where n % 4 = 1;
+
     insert into attempt (job_id, number, user_id, status, worker_id, started_at, finished_at)
     select job_id, 1, user_id, 1, 'worker 1', now(), now() from input where n % 4 = 3;
 

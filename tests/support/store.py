@@ -14,6 +14,7 @@ import msgspec
 from internal.adapters.postgres.batches import PostgresBatches, PostgresBatchUpkeep
 from internal.adapters.postgres.commands import PostgresCommands
 from internal.adapters.postgres.database import Database, open_database
+from internal.adapters.postgres.due_schedules import PostgresDueSchedules
 from internal.adapters.postgres.failures import PostgresFailures
 from internal.adapters.postgres.feed import PostgresFeed
 from internal.adapters.postgres.listing import PostgresListing
@@ -22,6 +23,7 @@ from internal.adapters.postgres.operations import PostgresOperations
 from internal.adapters.postgres.queues import PostgresQueues
 from internal.adapters.postgres.reads import PostgresReads
 from internal.adapters.postgres.replays import PostgresReplays
+from internal.adapters.postgres.schedules import PostgresSchedules
 from internal.adapters.postgres.statistics import PostgresStatistics
 from internal.adapters.postgres.submissions import PostgresSubmissions
 from internal.adapters.postgres.upkeep import PostgresUpkeep
@@ -65,6 +67,8 @@ class Store:
         self.replays = PostgresReplays(database)
         self.operations = PostgresOperations(database, self.wakeups)
         self.operation_steps = PostgresOperationSteps(database, self.wakeups, AGING)
+        self.schedules = PostgresSchedules(database, self.wakeups)
+        self.due = PostgresDueSchedules(database, self.wakeups, AGING)
         self.statistics = PostgresStatistics(database)
         self.commands = PostgresCommands(database, self.wakeups, AGING)
         self.queues = PostgresQueues(database, self.wakeups)

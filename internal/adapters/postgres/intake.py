@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -82,6 +82,16 @@ class Intake:
             for entry in entries
             if (row := there.get((entry.flow[0], entry.job.idempotency_key)))
         }
+
+
+def topics_of_kept(kept: Iterable[Kept], more: set[Topic]) -> set[Topic]:
+    """What to wake others for when these are committed; `more` are the intake's."""
+    places = {
+        Topic.READY if each.status is Status.QUEUED else Topic.SCHEDULED
+        for each in kept
+        if isinstance(each, Submitted) and not each.deduplicated
+    }
+    return places | more
 
 
 def _columns(jobs: Sequence[NewJob]) -> tuple[list[Any], ...]:

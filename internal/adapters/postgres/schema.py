@@ -510,6 +510,32 @@ counter_delta = Table(
     Index("counter_delta_by_user", "user_id"),
 )
 
+schedule = Table(
+    "schedule",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    _user(),
+    Column("name", Text, nullable=False),
+    Column("cron", Text),
+    Column("every_ms", BigInteger),
+    Column("timezone", Text, nullable=False),
+    Column("anchor", Moment, nullable=False),
+    Column("missed", Text, nullable=False),
+    Column("paused", Boolean, nullable=False),
+    Column("job", Text, nullable=False),
+    Column("next_run_at", Moment),
+    Column("last_run_at", Moment),
+    Column("last_job_id", Uuid),
+    Column("last_error", Text),
+    Column("created_at", Moment, nullable=False),
+    Column("updated_at", Moment, nullable=False),
+    UniqueConstraint("user_id", "name", name="schedule_name"),
+    CheckConstraint("(cron is null) <> (every_ms is null)", name="schedule_timing"),
+    CheckConstraint("missed in ('skip', 'once', 'all')", name="schedule_missed"),
+    CheckConstraint("not paused or next_run_at is null", name="schedule_paused"),
+    Index("schedule_due", "next_run_at", postgresql_where=text("next_run_at is not null")),
+)
+
 minute = Table(
     "minute",
     metadata,

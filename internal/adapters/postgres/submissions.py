@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from datetime import timedelta
 from typing import Final
@@ -12,7 +12,7 @@ from internal.adapters.postgres.batches import keep_batch
 from internal.adapters.postgres.database import Database, Hot
 from internal.adapters.postgres.flows import Flows
 from internal.adapters.postgres.groups import Groups
-from internal.adapters.postgres.intake import Entry, Intake, Kept
+from internal.adapters.postgres.intake import Entry, Intake, Kept, topics_of_kept
 from internal.adapters.postgres.quota import Quota, Refusals
 from internal.domain.accounts import Actor
 from internal.domain.errors import (
@@ -20,8 +20,7 @@ from internal.domain.errors import (
     QuotaExceededError,
     UnavailableError,
 )
-from internal.domain.jobs import Status
-from internal.domain.ports.feed import Topic, Wakeups
+from internal.domain.ports.feed import Wakeups
 from internal.domain.ports.jobs import Submitted
 from internal.domain.submission import NewJob
 
@@ -73,7 +72,7 @@ class PostgresSubmissions:
                 if batch_id is not None:
                     ids = [entry.job.id for entry in entries]
                     await keep_batch(connection, actor, batch_id, ids, kept)
-        self._wake(kept, intake.topics)
+        self._wakeups.send(*topics_of_kept(kept, intake.topics))
         return kept
 
     async def _keep_group(self, entries: Sequence[Entry]) -> Sequence[Kept | Exception]:
@@ -104,7 +103,7 @@ class PostgresSubmissions:
             flows = await self._flows.numbers(connection, {entry.flow for entry in admitted})
             intake = Intake(connection, flows, aging=self._aging)
             kept = await intake.keep(admitted)
-        self._wake((each for each in kept if isinstance(each, Submitted)), intake.topics)
+        self._wakeups.send(*topics_of_kept(kept, intake.topics))
         rest = iter(kept)
         return [refused.get(entry.job.id) or next(rest) for entry in entries]
 
@@ -112,15 +111,6 @@ class PostgresSubmissions:
         self, connection: Hot, entries: Sequence[Entry]
     ) -> AbstractAsyncContextManager[Refusals]:
         return nullcontext({}) if self._quota is None else self._quota.admit(connection, entries)
-
-    def _wake(self, kept: Iterable[Submitted], more: set[Topic]) -> None:
-        topics = {
-            Topic.READY if each.status is Status.QUEUED else Topic.SCHEDULED
-            for each in kept
-            if not each.deduplicated
-        }
-        if topics or more:
-            self._wakeups.send(*topics, *more)
 
 
 def _unless_refused(kept: Kept) -> Submitted:

@@ -17,6 +17,7 @@ class Topic(StrEnum):
 
     READY = "ready"
     SCHEDULED = "scheduled"
+    SCHEDULES = "schedules"
     CANCEL = "cancel"
     GATE = "gate"
     OUTBOX = "outbox"

@@ -1,0 +1,145 @@
+"""Running the schedules that are due."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime, timedelta
+from typing import Final
+from uuid import UUID
+
+import msgspec
+
+from internal.adapters.postgres.database import GONE, Database, Hot, Row
+from internal.adapters.postgres.flows import Flows
+from internal.adapters.postgres.intake import Entry, Intake, Kept, topics_of_kept
+from internal.adapters.postgres.schedules import shown
+from internal.adapters.postgres.statements import statement
+from internal.domain.errors import WindlassError
+from internal.domain.ports.feed import Topic, Wakeups
+from internal.domain.ports.jobs import Submitted
+from internal.domain.ports.schedules import Firing
+from internal.domain.schedules import Schedule
+
+# Jobs in a transaction; the last schedule of it may bring some more.
+MOST_JOBS: Final = 200
+AT_ONCE: Final = timedelta(0)
+
+# The rest are due already, and with those who hold them.
+NEXT: Final = """
+    select extract(epoch from min(next_run_at) - now()) from schedule where next_run_at > now()
+"""
+
+_log = logging.getLogger(__name__)
+
+Decide = Callable[[Schedule, datetime], Firing]
+
+
+class Fired(msgspec.Struct):
+    """What becomes of one schedule; `entries` are the jobs of its slots."""
+
+    schedule_id: UUID
+    firing: Firing
+    entries: Sequence[Entry]
+    last_job: UUID | None = None
+    error: str | None = None
+
+    def note(self, kept: Iterable[Kept]) -> None:
+        """Take over what became of the jobs."""
+        for each in kept:
+            if isinstance(each, Submitted):
+                self.last_job = each.id
+            else:
+                self.error = str(each)
+
+
+class PostgresDueSchedules:
+    """Fits the port DueSchedules."""
+
+    def __init__(self, database: Database, wakeups: Wakeups, aging: timedelta) -> None:
+        self._database = database
+        self._wakeups = wakeups
+        self._aging = aging
+
+    async def fire(self, limit: int, decide: Decide) -> timedelta | None:
+        async with self._database.hot() as connection:
+            async with connection.transaction():
+                rows = await connection.fetch(statement("due_schedules"), limit)
+                fired = _decided(rows, decide)
+                topics = await self._keep(connection, fired)
+                if fired:
+                    await connection.execute(statement("fired_schedules"), *_columns(fired))
+            self._wakeups.send(*topics)
+            if len(rows) == limit or len(fired) < len(rows) or _some_left(rows, fired):
+                return AT_ONCE
+            seconds = await connection.fetchval(NEXT)
+        return None if seconds is None else timedelta(seconds=float(seconds))
+
+    async def _keep(self, connection: Hot, fired: Sequence[Fired]) -> set[Topic]:
+        """All jobs in one statement; where that fails, schedule by schedule.
+
+        What is refused of one, by whatever fault, leaves the others alone and its next slot too.
+        """
+        busy = [each for each in fired if each.entries]
+        if not busy:
+            return set()
+        try:
+            return await self._keep_together(connection, busy)
+        except GONE:
+            raise
+        except Exception as error:  # noqa: BLE001 - told to whom it concerns
+            if len(busy) == 1:
+                busy[0].error = _told(error, busy[0])
+                return set()
+        topics: set[Topic] = set()
+        for each in busy:
+            topics |= await self._keep(connection, [each])
+        return topics
+
+    async def _keep_together(self, connection: Hot, busy: Sequence[Fired]) -> set[Topic]:
+        entries = [entry for each in busy for entry in each.entries]
+        async with connection.transaction():
+            # Not looked up before: a number made here is not there if this is rolled back.
+            flows = await Flows().numbers(connection, {entry.flow for entry in entries})
+            intake = Intake(connection, flows, aging=self._aging)
+            kept = await intake.keep(entries)
+        following = iter(kept)
+        for each in busy:
+            each.note([next(following) for _ in each.entries])
+        return topics_of_kept(kept, intake.topics)
+
+
+def _decided(rows: Sequence[Row], decide: Decide) -> list[Fired]:
+    """As many of them as a transaction may have jobs; the others stay as they are."""
+    fired: list[Fired] = []
+    jobs = 0
+    for row in rows:
+        if jobs >= MOST_JOBS:
+            break
+        firing = decide(shown(row), row["now"])
+        user_id = row["user_id"]
+        entries = [Entry(job, (user_id, job.queue, job.route)) for job in firing.jobs]
+        fired.append(Fired(row["id"], firing, entries, error=firing.error))
+        jobs += len(entries)
+    return fired
+
+
+def _columns(fired: Sequence[Fired]) -> tuple[list[UUID], ...]:
+    rows = [
+        (each.schedule_id, each.firing.next_run_at, each.last_job, each.error) for each in fired
+    ]
+    return tuple(map(list, zip(*rows, strict=True)))
+
+
+def _some_left(rows: Sequence[Row], fired: Sequence[Fired]) -> bool:
+    following = (each.firing.next_run_at for each in fired)
+    return any(each is not None and each <= rows[0]["now"] for each in following)
+
+
+def _told(error: Exception, fired: Fired) -> str:
+    """What its owner reads; of what is no refusal the log tells, but never what is in a job."""
+    if isinstance(error, WindlassError):
+        return str(error)
+    named = {"schedule_id": str(fired.schedule_id), "error": type(error).__name__}
+    _log.error("the jobs of a schedule cannot be kept", extra=named)
+    return "the store could not keep its jobs: the operator's log tells more"
