@@ -41,6 +41,7 @@ from internal.bootstrap.wiring import (
     live_of,
     queues_of,
     relay_of,
+    schedules_of,
 )
 from internal.domain.errors import UnavailableError
 from internal.domain.handlers import Handlers
@@ -100,14 +101,16 @@ def _app(
     settings = store.settings
     tokens = Tokens(settings.jwt_secret, settings.access_token_ttl)
     accounts = accounts_of(store, hasher, tokens)
+    jobs = jobs_of(store, handlers)
     parts = Parts(
         version=version("windlass"),
         accounts=accounts,
-        jobs=jobs_of(store, handlers),
+        jobs=jobs,
         queues=queues_of(store),
         batches=batches_of(store),
         dead_letters=dead_letters_of(store, handlers),
         bulk=bulk_of(store),
+        schedules=schedules_of(store, jobs),
         invariants=invariants_of(store),
         tokens=tokens,
         refresh_ttl=settings.refresh_token_ttl,

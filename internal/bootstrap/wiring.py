@@ -8,12 +8,14 @@ from functools import partial
 
 import msgspec
 
+from internal.adapters.calendar.cron import CronCalendar
 from internal.adapters.handlers import shipped
 from internal.adapters.handlers.loading import load_handlers
 from internal.adapters.postgres.accounts import PostgresUsers
 from internal.adapters.postgres.batches import PostgresBatches, PostgresBatchUpkeep
 from internal.adapters.postgres.commands import PostgresCommands
 from internal.adapters.postgres.database import Database
+from internal.adapters.postgres.due_schedules import PostgresDueSchedules
 from internal.adapters.postgres.failures import PostgresFailures
 from internal.adapters.postgres.feed import PostgresFeed
 from internal.adapters.postgres.invariants import PostgresInspection
@@ -23,6 +25,7 @@ from internal.adapters.postgres.operations import PostgresOperations
 from internal.adapters.postgres.queues import PostgresQueues
 from internal.adapters.postgres.reads import PostgresReads
 from internal.adapters.postgres.replays import PostgresReplays
+from internal.adapters.postgres.schedules import PostgresSchedules
 from internal.adapters.postgres.sessions import PostgresSessions
 from internal.adapters.postgres.standings import PostgresStandings
 from internal.adapters.postgres.statistics import PostgresStatistics
@@ -49,6 +52,8 @@ from internal.services.invariants import Invariants
 from internal.services.jobs import Jobs
 from internal.services.live import Live
 from internal.services.queues import Queues
+from internal.services.scheduler import Scheduler
+from internal.services.schedules import Schedules
 from internal.services.worker.worker import Worker, WorkerSettings
 
 
@@ -161,6 +166,17 @@ def bulk_of(store: Store) -> Bulk:
     return Bulk(PostgresOperations(store.database, store.wakeups))
 
 
+def schedules_of(store: Store, jobs: Jobs) -> Schedules:
+    """The use cases around schedules."""
+    return Schedules(PostgresSchedules(store.database, store.wakeups), jobs, CronCalendar())
+
+
+def scheduler_of(store: Store, handlers: Handlers) -> Scheduler:
+    """What runs the schedules that are due."""
+    due = PostgresDueSchedules(store.database, store.wakeups, store.settings.aging)
+    return Scheduler(due, CronCalendar(), handlers, job_defaults(store.settings))
+
+
 def invariants_of(store: Store) -> Invariants:
     """The report of what always holds."""
     database = store.database
@@ -203,7 +219,7 @@ def worker_of(store: Store, handlers: Handlers) -> Worker:
             lease_ttl=settings.lease_ttl,
             shutdown_grace=settings.shutdown_grace,
         ),
-        duties=_upkeep(store),
+        duties=(*_upkeep(store), scheduler_of(store, handlers).duty()),
     )
 
 

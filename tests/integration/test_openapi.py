@@ -82,6 +82,15 @@ async def test_every_route_of_the_contract_is_described(document: dict[str, Any]
         "PUT /v1/queues/{name}",
         "POST /v1/queues/{name}/pause",
         "POST /v1/queues/{name}/resume",
+        "POST /v1/schedules",
+        "GET /v1/schedules",
+        "GET /v1/schedules/{id}",
+        "PUT /v1/schedules/{id}",
+        "DELETE /v1/schedules/{id}",
+        "POST /v1/schedules/{id}/run",
+        "POST /v1/schedules/{id}/pause",
+        "POST /v1/schedules/{id}/resume",
+        "GET /v1/schedules/{id}/preview",
         "POST /v1/ws/ticket",
         "GET /v1/admin/invariants",
         "GET /health",
@@ -107,7 +116,8 @@ async def test_every_operation_has_a_name_a_summary_and_its_errors(
 
 async def test_the_components_have_the_names_of_the_contract(document: dict[str, Any]) -> None:
     expected = {"User", "Session", "Job", "JobSummary", "SubmittedJob", "Attempt", "Submission",
-                "JobType", "Stats", "Ticket", "Status", "Priority", "Error"}  # fmt: skip
+                "JobType", "Stats", "Ticket", "Status", "Priority", "Schedule", "Error",
+                }  # fmt: skip
     assert expected <= set(document["components"]["schemas"])
 
 
@@ -156,13 +166,15 @@ async def test_every_request_body_has_an_example_that_is_accepted(
     api: Api, document: dict[str, Any]
 ) -> None:
     user = await api.a_user()
+    schedule = {"name": "a", "every_ms": 1_000_000, "job": {"type": "mock"}}
+    made = (await user.client.post("/v1/schedules", json=schedule)).json()["data"]
+    job = (await user.client.post("/v1/jobs", json={"type": "mock"})).json()["data"]
     for method, path, operation in operations(document):
         body = operation.get("requestBody")
         if body is None or not body["required"]:
             continue
         for example in body["content"]["application/json"]["schema"]["examples"]:
-            job = await user.client.post("/v1/jobs", json={"type": "mock"})
-            url = path.replace("{id}", job.json()["data"]["id"])
+            url = path.replace("{id}", (job if "/v1/jobs/" in path else made)["id"])
             answer = await user.client.request(method, url, json=example)
             assert answer.status_code in {200, 201, 202, 401}, (path, answer.text)
             assert answer.status_code != 401 or path == "/v1/login"

@@ -34,12 +34,14 @@ BODIES = {"editPayload": {"payload": {"text": "eve's"}}}
 # Routes of users whose requests name nothing that exists already.
 NAMES_NOTHING = {
     *("me", "list", "failures", "jobTypes", "stats", "submit", "submitBatch", "ticket", "queues"),
-    *("batches", "bulk", "operations"),
+    *("batches", "bulk", "operations", "createSchedule", "listSchedules"),
 }
 # Routes that name something else than a job: the tests of that thing show whose it is.
 OF_OTHER_THINGS = {
     *("batch", "operation", "stopOperation"),
     *("queue", "setQueue", "pauseQueue", "resumeQueue"),
+    *("getSchedule", "previewSchedule", "replaceSchedule", "runSchedule", "pauseSchedule"),
+    *("resumeSchedule", "deleteSchedule"),
 }
 # Routes that refuse everybody but admins.
 OF_ADMINS = {"invariants"}
@@ -165,6 +167,8 @@ async def test_the_owner_may_do_all_of_that(api: Api) -> None:
 async def test_no_list_or_number_holds_what_is_another_users(api: Api) -> None:
     ada, eve = await api.a_user(), await api.a_user()
     jobs = [await a_job(ada, api, status) for status in EVERY_STATUS]
+    schedule = {"name": SECRET, "cron": "0 0 1 1 *", "job": {"type": SECRET}}
+    await ada.client.post("/v1/schedules", json=schedule)
     for each in await of_users(api):
         if each.method != "GET" or each.names_a_thing or each.id in OF_ADMINS:
             continue

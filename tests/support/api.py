@@ -15,6 +15,7 @@ import httpx
 import msgspec
 from prometheus_client import CollectorRegistry
 
+from internal.adapters.calendar.cron import CronCalendar
 from internal.adapters.handlers import shipped
 from internal.adapters.http import frame
 from internal.adapters.http.app import Parts, build_app
@@ -45,6 +46,7 @@ from internal.services.jobs import Jobs
 from internal.services.live import EVENTS_PER_S, Live
 from internal.services.queues import Queues
 from internal.services.rate import RequestRate
+from internal.services.schedules import Schedules
 from internal.services.upkeep import relay
 from tests.support.store import DEFAULTS, Store, open_store
 
@@ -171,6 +173,7 @@ def _parts(store: Store, hasher: BcryptHasher, settings: Settings) -> Parts:
             max_payload_bytes=DEFAULTS.max_payload_bytes,
         ),
         bulk=Bulk(store.operations),
+        schedules=Schedules(store.schedules, jobs, CronCalendar()),
         invariants=Invariants(PostgresInspection(store.database), accounts.users, accounts.now),
         tokens=tokens,
         refresh_ttl=settings.refresh_ttl,

@@ -32,6 +32,7 @@ from internal.adapters.http.openapi import describe
 from internal.adapters.http.operation import OperationRoutes, Readiness
 from internal.adapters.http.queues import QueueRoutes
 from internal.adapters.http.requests import ApiRequest
+from internal.adapters.http.schedules import ScheduleRoutes
 from internal.domain.ports.accounts import TokenIssuer
 from internal.domain.ports.fleet import Fleet
 from internal.services.accounts import Accounts
@@ -42,6 +43,7 @@ from internal.services.invariants import Invariants
 from internal.services.jobs import Jobs
 from internal.services.queues import Queues
 from internal.services.rate import RequestRate
+from internal.services.schedules import Schedules
 
 
 class Parts(msgspec.Struct, frozen=True):
@@ -54,6 +56,7 @@ class Parts(msgspec.Struct, frozen=True):
     batches: Batches
     dead_letters: DeadLetters
     bulk: Bulk
+    schedules: Schedules
     invariants: Invariants
     tokens: TokenIssuer
     refresh_ttl: timedelta
@@ -79,6 +82,7 @@ def build_app(parts: Parts, more_handlers: Sequence[ControllerRouterHandler] = (
         *LogRoutes(parts.jobs).handlers(),
         *DeadLetterRoutes(parts.dead_letters).handlers(),
         *BulkRoutes(parts.bulk).handlers(),
+        *ScheduleRoutes(parts.schedules).handlers(),
         *LiveRoutes(parts.accounts).handlers(),
         *AdminRoutes(parts.invariants).handlers(),
         *OperationRoutes(parts.check_ready, parts.registry, parts.fleet).handlers(),

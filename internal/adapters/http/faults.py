@@ -11,6 +11,7 @@ from internal.domain.failures import SIXTEEN_DIGITS
 from internal.domain.jobs import Priority, Status
 from internal.domain.operations import Action
 from internal.domain.retry import Strategy
+from internal.domain.slots import Missed
 from internal.domain.submission import PRINTABLE
 
 # "Expected `str`, got `int` - at `$.jobs[3].type`"; without the tail when the body itself is wrong.
@@ -48,6 +49,7 @@ _CHOICES: Final[dict[str, type[StrEnum]]] = {
     "priority": Priority,
     "strategy": Strategy,
     "action": Action,
+    "missed": Missed,
 }
 
 
