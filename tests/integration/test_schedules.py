@@ -302,6 +302,32 @@ async def test_a_preview_begins_with_the_next_run(api: Api) -> None:
         assert answer.json()["data"][0] >= schedule["next_run_at"]
 
 
+@pytest.mark.parametrize(
+    ("cron", "timezone", "expected"),
+    [
+        ("30 2 * 3 0L", "Europe/Berlin", {"01:00:00Z"}),
+        ("*/30 2 * 3 0L", "Europe/Berlin", {"01:00:00Z"}),
+        ("30 2 * 10 0L", "Europe/Berlin", {"00:30:00Z"}),
+        ("*/30 2 * 10 0L", "Europe/Berlin", {"00:00:00Z", "00:30:00Z"}),
+        ("30 * * 10 0L", "Europe/Berlin", {f"{hour:02}:30:00Z" for hour in range(24)}),
+        ("30 2 * 3 0#2", "America/New_York", {"07:00:00Z"}),
+        ("30 1 * 11 0#1", "America/New_York", {"05:30:00Z"}),
+        ("15 2 * 10 0#1", "Australia/Lord_Howe", {"15:30:00Z"}),
+        ("45 1 * 4 0#1", "Australia/Lord_Howe", {"14:45:00Z"}),
+    ],
+)
+async def test_a_preview_goes_over_the_changes_of_the_clocks_of_coming_years(
+    api: Api, cron: str, timezone: str, expected: set[str]
+) -> None:
+    """These are the days: a skipped time comes just after, a repeated one once."""
+    user = await api.a_user()
+    schedule = await make(user, cron=cron, timezone=timezone)
+    answer = await user.client.get(f"/v1/schedules/{schedule['id']}/preview?n=50")
+    slots = answer.json()["data"]
+    assert {each.partition("T")[2] for each in slots} == expected
+    assert len(set(slots)) == 50
+
+
 async def test_a_deleted_schedule_is_gone_and_its_jobs_are_not(api: Api) -> None:
     user = await api.a_user()
     schedule = await make(user)
