@@ -173,7 +173,13 @@ def schedules_of(store: Store, jobs: Jobs) -> Schedules:
 
 def scheduler_of(store: Store, handlers: Handlers) -> Scheduler:
     """What runs the schedules that are due."""
-    due = PostgresDueSchedules(store.database, store.wakeups, store.settings.aging)
+    settings = store.settings
+    due = PostgresDueSchedules(
+        store.database,
+        store.wakeups,
+        settings.aging,
+        most_unfinished=settings.max_waiting_per_user,
+    )
     return Scheduler(due, CronCalendar(), handlers, job_defaults(store.settings))
 
 

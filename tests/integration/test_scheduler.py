@@ -88,6 +88,28 @@ async def test_a_job_may_wait_for_some_time_after_its_slot(store: Store) -> None
     assert (job.status, job.run_at - job.created_at) == (Status.SCHEDULED, HOUR)
 
 
+async def test_a_slot_beyond_its_users_quota_is_told_and_the_next_one_may_run(
+    database_url: str,
+) -> None:
+    async with open_store(database_url, most_unfinished=1) as store:
+        actor = await store.a_user()
+        schedule = await a_schedule(store, actor)
+        waiting = await store.submit(actor)
+        await be_late(store, MINUTE)
+
+        await work_off(store)
+
+        after = await store.schedules.get(actor, schedule.id)
+        assert after.last_job_id is None
+        assert "1" in (after.last_error or "")
+        assert after.next_run_at is not None
+        assert after.next_run_at > datetime.now(UTC)
+        await store.commands.cancel(actor, waiting.id)
+        await be_late(store, MINUTE)
+        await work_off(store)
+        assert (await store.schedules.get(actor, schedule.id)).last_error is None
+
+
 @pytest.mark.parametrize(("missed", "runs"), [("skip", 0), ("once", 1), ("all", 24)])
 async def test_an_installation_that_stood_still_for_a_day_makes_up_what_the_rule_says(
     store: Store, missed: str, runs: int

@@ -29,7 +29,9 @@ LATE: Final = """
 
 def a_scheduler(store: Store, defaults: JobDefaults = DEFAULTS) -> Scheduler:
     """As one worker process has it."""
-    due = PostgresDueSchedules(store.database, store.wakeups, AGING)
+    due = PostgresDueSchedules(
+        store.database, store.wakeups, AGING, most_unfinished=store.most_unfinished
+    )
     return Scheduler(due, CALENDAR, Handlers(shipped()), defaults)
 
 

@@ -14,7 +14,6 @@ import msgspec
 from internal.adapters.postgres.batches import PostgresBatches, PostgresBatchUpkeep
 from internal.adapters.postgres.commands import PostgresCommands
 from internal.adapters.postgres.database import Database, open_database
-from internal.adapters.postgres.due_schedules import PostgresDueSchedules
 from internal.adapters.postgres.failures import PostgresFailures
 from internal.adapters.postgres.feed import PostgresFeed
 from internal.adapters.postgres.listing import PostgresListing
@@ -55,6 +54,7 @@ class Store:
 
     def __init__(self, url: str, database: Database, most_unfinished: int) -> None:
         self.database = database
+        self.most_unfinished = most_unfinished
         self.wakeups = PostgresWakeups(url)
         self.submissions = PostgresSubmissions(
             database, self.wakeups, AGING, most_unfinished=most_unfinished
@@ -68,7 +68,6 @@ class Store:
         self.operations = PostgresOperations(database, self.wakeups)
         self.operation_steps = PostgresOperationSteps(database, self.wakeups, AGING)
         self.schedules = PostgresSchedules(database, self.wakeups)
-        self.due = PostgresDueSchedules(database, self.wakeups, AGING)
         self.statistics = PostgresStatistics(database)
         self.commands = PostgresCommands(database, self.wakeups, AGING)
         self.queues = PostgresQueues(database, self.wakeups)

@@ -13,9 +13,10 @@ import msgspec
 from internal.adapters.postgres.database import GONE, Database, Hot, Row
 from internal.adapters.postgres.flows import Flows
 from internal.adapters.postgres.intake import Entry, Intake, Kept, topics_of_kept
+from internal.adapters.postgres.quota import Quota, admitting
 from internal.adapters.postgres.schedules import shown
 from internal.adapters.postgres.statements import statement
-from internal.domain.errors import WindlassError
+from internal.domain.errors import QuotaExceededError, WindlassError
 from internal.domain.ports.feed import Topic, Wakeups
 from internal.domain.ports.jobs import Submitted
 from internal.domain.ports.schedules import Firing
@@ -44,7 +45,7 @@ class Fired(msgspec.Struct):
     last_job: UUID | None = None
     error: str | None = None
 
-    def note(self, kept: Iterable[Kept]) -> None:
+    def note(self, kept: Iterable[Kept | QuotaExceededError]) -> None:
         """Take over what became of the jobs."""
         for each in kept:
             if isinstance(each, Submitted):
@@ -56,10 +57,14 @@ class Fired(msgspec.Struct):
 class PostgresDueSchedules:
     """Fits the port DueSchedules."""
 
-    def __init__(self, database: Database, wakeups: Wakeups, aging: timedelta) -> None:
+    def __init__(
+        self, database: Database, wakeups: Wakeups, aging: timedelta, *, most_unfinished: int = 0
+    ) -> None:
+        """A user may have `most_unfinished` jobs; zero is no limit."""
         self._database = database
         self._wakeups = wakeups
         self._aging = aging
+        self._quota = Quota(most_unfinished) if most_unfinished else None
 
     async def fire(self, limit: int, decide: Decide) -> timedelta | None:
         async with self._database.hot() as connection:
@@ -98,15 +103,25 @@ class PostgresDueSchedules:
 
     async def _keep_together(self, connection: Hot, busy: Sequence[Fired]) -> set[Topic]:
         entries = [entry for each in busy for entry in each.entries]
+        async with admitting(self._quota, connection, entries) as refused:
+            admitted = [entry for entry in entries if entry.job.id not in refused]
+            kept, topics = await self._insert(connection, admitted)
+        rest = iter(kept)
+        for each in busy:
+            each.note([refused.get(entry.job.id) or next(rest) for entry in each.entries])
+        return topics
+
+    async def _insert(
+        self, connection: Hot, entries: Sequence[Entry]
+    ) -> tuple[Sequence[Kept], set[Topic]]:
+        if not entries:
+            return [], set()
         async with connection.transaction():
             # Not looked up before: a number made here is not there if this is rolled back.
             flows = await Flows().numbers(connection, {entry.flow for entry in entries})
             intake = Intake(connection, flows, aging=self._aging)
             kept = await intake.keep(entries)
-        following = iter(kept)
-        for each in busy:
-            each.note([next(following) for _ in each.entries])
-        return topics_of_kept(kept, intake.topics)
+        return kept, topics_of_kept(kept, intake.topics)
 
 
 def _decided(rows: Sequence[Row], decide: Decide) -> list[Fired]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from typing import Final
 from uuid import UUID
 
@@ -149,6 +149,13 @@ class Quota:
                 for user_id, room in self._rooms.items()
                 if room.asking or now - room.counted_at <= FRESH_S
             }
+
+
+def admitting(
+    quota: Quota | None, connection: Hot, entries: Sequence[Entry]
+) -> AbstractAsyncContextManager[Refusals]:
+    """`Quota.admit`, which refuses nobody where there is no limit."""
+    return nullcontext({}) if quota is None else quota.admit(connection, entries)
 
 
 async def _count(connection: Hot, requests: Sequence[_Request]) -> None:

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import AbstractAsyncContextManager, nullcontext
+from contextlib import nullcontext
 from datetime import timedelta
 from typing import Final
 from uuid import UUID
 
 from internal.adapters.postgres.batches import keep_batch
-from internal.adapters.postgres.database import Database, Hot
+from internal.adapters.postgres.database import Database
 from internal.adapters.postgres.flows import Flows
 from internal.adapters.postgres.groups import Groups
 from internal.adapters.postgres.intake import Entry, Intake, Kept, topics_of_kept
-from internal.adapters.postgres.quota import Quota, Refusals
+from internal.adapters.postgres.quota import Quota, admitting
 from internal.domain.accounts import Actor
 from internal.domain.errors import (
     IdempotencyConflictError,
@@ -61,7 +61,7 @@ class PostgresSubmissions:
         several = batch_id is not None or any(entry.job.idempotency_key for entry in entries)
         async with (
             self._database.hot() as connection,
-            self._admit(connection, entries) as refused,
+            admitting(self._quota, connection, entries) as refused,
         ):
             if refused:
                 raise next(iter(refused.values()))
@@ -95,7 +95,7 @@ class PostgresSubmissions:
     async def _keep_together(self, entries: Sequence[Entry]) -> list[Kept | QuotaExceededError]:
         async with (
             self._database.hot() as connection,
-            self._admit(connection, entries) as refused,
+            admitting(self._quota, connection, entries) as refused,
         ):
             admitted = [entry for entry in entries if entry.job.id not in refused]
             if not admitted:
@@ -106,11 +106,6 @@ class PostgresSubmissions:
         self._wakeups.send(*topics_of_kept(kept, intake.topics))
         rest = iter(kept)
         return [refused.get(entry.job.id) or next(rest) for entry in entries]
-
-    def _admit(
-        self, connection: Hot, entries: Sequence[Entry]
-    ) -> AbstractAsyncContextManager[Refusals]:
-        return nullcontext({}) if self._quota is None else self._quota.admit(connection, entries)
 
 
 def _unless_refused(kept: Kept) -> Submitted:
