@@ -34,7 +34,17 @@ JOBS: Final = int(os.environ.get("WINDLASS_CHAOS_ROWS", "20000"))
 # By plans made over empty tables, these look for a job in ready, or in a day's jobs, through an
 # index in which it comes later.
 SKIPPING: Final = {
-    *("get", "summaries", "cancel", "batches", "edit, queued", "edit, failed", "places", "prune"),
+    *(
+        "get",
+        "why",
+        "summaries",
+        "cancel",
+        "batches",
+        "edit, queued",
+        "edit, failed",
+        "places",
+        "prune",
+    ),
     *("inspect places", "inspect jobs"),
 }
 
@@ -172,6 +182,9 @@ def _statements(known: Known) -> Statements:
         "retry": (statement("retry"), (user_id, [over], AGING, None)),
         "delete": (statement("delete"), (user_id, [over])),
         "oldest": (statement("oldest"), (user_id,)),
+        "queues": (statement("queues"), (user_id, None, "", 21)),
+        "why": (statement("why"), (user_id, known.queued, 100)),
+        "expire": (statement("expire"), (100,)),
         "unfinished": (statement("unfinished"), ([user_id],)),
         "batches": (statement("batches"), ([user_id], [known.batch])),
         "finish batches": (statement("finish_batches"), (UUID(int=0), 100, 500, [], [])),
@@ -189,7 +202,7 @@ def _statements(known: Known) -> Statements:
 
 
 def _ends(jobs: Sequence[UUID], tokens: Sequence[int]) -> Values:
-    succeeded = (1, 4, 0, 0.0, 5.0, 0.0, None, "null", None, None)
+    succeeded = (1, 4, 0, 0.0, 5.0, 0.0, None, "null", None, None, None)
     return (AGING, jobs, tokens, *([value] * len(jobs) for value in succeeded))
 
 
