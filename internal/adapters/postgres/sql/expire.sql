@@ -1,5 +1,6 @@
 -- Cancel waiting jobs whose time to be worth running is over. $1 how many.
--- One that runs is left alone and looked at again, since it may come back to wait.
+-- One that runs is left alone and looked at again, since it may come back to wait; so is one that
+-- somebody is moving just now, as whoever moves jobs holds locks that others wait for.
 with due as materialized (
   select ctid as place, job_id, user_id
   from expiry
@@ -14,7 +15,9 @@ from_blocked as (
     select p.ctid
     from due d
     cross join lateral (
-      select ctid from blocked where user_id = d.user_id and job_id = d.job_id limit 1
+      select ctid from blocked where user_id = d.user_id and job_id = d.job_id
+      limit 1
+      for update skip locked
     ) p))
   returning *
 ),
@@ -24,7 +27,9 @@ from_scheduled as (
     select p.ctid
     from due d
     cross join lateral (
-      select ctid from scheduled where user_id = d.user_id and job_id = d.job_id limit 1
+      select ctid from scheduled where user_id = d.user_id and job_id = d.job_id
+      limit 1
+      for update skip locked
     ) p))
   returning *
 ),
@@ -34,7 +39,9 @@ from_gated as (
     select p.ctid
     from due d
     cross join lateral (
-      select ctid from gated where user_id = d.user_id and job_id = d.job_id limit 1
+      select ctid from gated where user_id = d.user_id and job_id = d.job_id
+      limit 1
+      for update skip locked
     ) p))
   returning *
 ),
@@ -44,7 +51,9 @@ from_ready as (
     select p.ctid
     from due d
     cross join lateral (
-      select ctid from ready where user_id = d.user_id and job_id = d.job_id limit 1
+      select ctid from ready where user_id = d.user_id and job_id = d.job_id
+      limit 1
+      for update skip locked
     ) p))
   returning *
 ),
