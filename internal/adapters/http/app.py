@@ -30,7 +30,7 @@ from internal.adapters.http.logs import LogRoutes
 from internal.adapters.http.metrics import RequestMetrics
 from internal.adapters.http.openapi import describe
 from internal.adapters.http.operation import OperationRoutes, Readiness
-from internal.adapters.http.queues import QueueRoutes
+from internal.adapters.http.queues import NamesAsSent, QueueRoutes
 from internal.adapters.http.requests import ApiRequest
 from internal.adapters.http.schedules import ScheduleRoutes
 from internal.domain.ports.accounts import TokenIssuer
@@ -95,7 +95,8 @@ def build_app(parts: Parts, more_handlers: Sequence[ControllerRouterHandler] = (
         openapi_config=None,
         request_class=ApiRequest,
     )
-    site = Site(cast(App, api), parts.dashboard, frozenset(route.path for route in api.routes))
+    routed = NamesAsSent(cast(App, api))
+    site = Site(routed, parts.dashboard, frozenset(route.path for route in api.routes))
     direct = Direct(site, route_handler(api, "POST", "/v1/jobs"), "POST", "/v1/jobs")
     return Frame(direct, parts.version, RequestMetrics(parts.registry), parts.request_log)
 

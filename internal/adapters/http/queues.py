@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Annotated, Final
+from urllib.parse import unquote_to_bytes
 
 import msgspec
 from litestar import get, post, put
@@ -11,16 +12,18 @@ from litestar.openapi.spec import Example
 from litestar.params import Body, PathParameter
 from msgspec import Meta
 
+from internal.adapters.http.asgi import App, Receive, Scope, Send
 from internal.adapters.http.cursors import read_cursor, write_cursor
 from internal.adapters.http.requests import ApiRequest, read_query
 from internal.adapters.http.routes import private
-from internal.domain.errors import NotFoundError
+from internal.domain.errors import FieldError, NotFoundError, ValidationError
 from internal.domain.listing import DEFAULT_PAGE, MAX_PAGE
 from internal.domain.queues import Queue, QueueSettings
 from internal.domain.submission import QueueName
 from internal.services.queues import Queues
 
 TAGS: Final = ("Queues",)
+PATHS: Final = "/v1/queues/"
 EXAMPLE: Final = {"max_running": 5, "rate_limit": {"limit": 100, "per_ms": 60_000, "burst": 10}}
 
 Sent = Annotated[QueueSettings, Body(examples=[Example(value=EXAMPLE)])]
@@ -75,13 +78,35 @@ class QueueRoutes:
         return QueuesAnswer(page.queues, write_cursor(page.next_after))
 
     async def get(self, request: ApiRequest, name: Name) -> QueueAnswer:
-        return QueueAnswer(await self._queues.get(request.user, name))
+        return QueueAnswer(await self._queues.get(request.user, _read_name(name)))
 
     async def set(self, request: ApiRequest, name: Name, data: Sent) -> QueueAnswer:
-        return QueueAnswer(await self._queues.set(request.user, name, data))
+        return QueueAnswer(await self._queues.set(request.user, _read_name(name), data))
 
     async def pause(self, request: ApiRequest, name: Name) -> QueueAnswer:
-        return QueueAnswer(await self._queues.pause(request.user, name, paused=True))
+        return await self._pause(request, name, paused=True)
 
     async def resume(self, request: ApiRequest, name: Name) -> QueueAnswer:
-        return QueueAnswer(await self._queues.pause(request.user, name, paused=False))
+        return await self._pause(request, name, paused=False)
+
+    async def _pause(self, request: ApiRequest, name: str, *, paused: bool) -> QueueAnswer:
+        return QueueAnswer(await self._queues.pause(request.user, _read_name(name), paused=paused))
+
+
+class NamesAsSent:
+    """Gives routes of queues their path as it was sent: a name's own `/` is no step of it."""
+
+    def __init__(self, app: App) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["path"].startswith(PATHS):
+            scope["path"] = scope["raw_path"].decode("ascii")
+        await self._app(scope, receive, send)
+
+
+def _read_name(sent: str) -> str:
+    try:
+        return unquote_to_bytes(sent).decode()
+    except UnicodeDecodeError as error:
+        raise ValidationError.of(FieldError("name", "is not UTF-8, percent-encoded")) from error
