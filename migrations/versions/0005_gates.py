@@ -54,9 +54,11 @@ create index flow_regating on flow (queue_id) where regating;
 """
 
 # A lane is a line of gated jobs with the same limits: those of a flow with the same keys.
-# head: none of them has a lower rank; null while none waits. open: nothing but the limits of the
-# whole queue holds it up. opens_at: when the next token of its rate key comes. A key '' is none.
+# head: none of them has a lower rank; null while none waits, of a new one when it was made. open:
+# nothing but the limits of the whole queue holds it up. opens_at: when the next token of its rate
+# key comes. A key '' is none.
 # bucket: the tokens of a rate limit at a time; one that is missing is full. Key '' is the queue's.
+# unstarted: how many of those that had taken a token had not started by then.
 # gate_note: a lane, or all of a queue, that may have something to let through.
 LANES = """
 create table lane (
@@ -82,6 +84,7 @@ create table bucket (
   key text not null,
   tokens float8 not null,
   at timestamptz not null,
+  unstarted bigint not null default 0,
   primary key (queue_id, key)
 ) with (fillfactor = 50);
 
@@ -145,26 +148,66 @@ create index expiry_by_time on expiry (at);
 """
 
 # The number of a lane, made on first use. One that was used in the last ten minutes is not pruned
-# before this transaction ends, so most callers only look.
+# before this transaction ends, so most callers only look. KEY SHARE keeps the pruner out and the
+# gatekeeper not, who updates lanes in an order of its own.
 LANE_OF = """
 create function lane_of(whose int, concurrency text, rate text) returns int language plpgsql as $$
 declare
-  found_id int;
+  found lane;
 begin
-  select id into found_id
-  from lane
-  where flow_id = whose
-    and concurrency_key = concurrency
-    and rate_key = rate
-    and used_at > now() - interval '10 minutes';
-  if found_id is null then
-    insert into lane (queue_id, flow_id, concurrency_key, rate_key)
-    select queue_id, id, concurrency, rate from flow where id = whose
-    on conflict on constraint lane_name do update set used_at = now()
-    returning id into found_id;
-  end if;
-  return found_id;
+  for attempt in 1..10 loop
+    select * into found
+    from lane
+    where flow_id = whose and concurrency_key = concurrency and rate_key = rate;
+    if found.used_at > now() - interval '10 minutes' then
+      return found.id;
+    end if;
+    if found.id is null then
+      insert into lane (queue_id, flow_id, concurrency_key, rate_key, head)
+      select queue_id, id, concurrency, rate, now() from flow where id = whose
+      on conflict on constraint lane_name do nothing
+      returning * into found;
+    else
+      select * into found from lane where id = found.id for key share;
+    end if;
+    if found.id is not null then
+      return found.id;
+    end if;
+  end loop;
+  raise exception 'the lane of flow % is made and pruned all the time', whose;
 end
+$$;
+
+-- Lanes that nothing stands in. Locked first and looked at again by a statement of its own: whoever
+-- used one meanwhile has committed, or waits and makes another.
+create function prune_lanes(unused interval, most int) returns int language plpgsql as $$
+declare
+  empty int[] := array(
+    select id from lane l
+    where used_at < now() - unused and is_empty(l)
+    order by used_at
+    limit most
+    for update skip locked);
+  pruned int;
+begin
+  delete from lane l
+  where id = any(empty)
+    and is_empty(l)
+    -- others of its key may wait for the place that its last job has left
+    and id not in (select lane_id from gate_note where lane_id is not null);
+  get diagnostics pruned = row_count;
+  return pruned;
+end
+$$;
+"""
+
+IS_EMPTY = """
+create function is_empty(l lane) returns boolean volatile language sql as $$
+  select not exists (select from gated where lane_id = l.id)
+     and not exists (select from ready where flow_id = l.flow_id and lane_id = l.id)
+     and not exists (select from lease where flow_id = l.flow_id and lane_id = l.id)
+     and not exists (select from scheduled where lane_id = l.id)
+     and not exists (select from blocked where lane_id = l.id)
 $$;
 """
 
@@ -300,7 +343,7 @@ insert into ready (job_id, user_id, flow_id, priority, attempts, number, max_att
 select job_id, user_id, flow_id, priority, attempts, number, max_attempts, version,
        run_at, since, rank
 from gated;
-drop function gate_strays, lane_of;
+drop function gate_strays, lane_of, prune_lanes, is_empty;
 drop table gated, expiry, gate_note, bucket, lane;
 alter table finished drop column awaited, drop column reason;
 alter table lease drop column lane_id, drop column awaited;
@@ -316,7 +359,7 @@ drop table queue;
 
 def upgrade() -> None:
     op.execute("drop view job_state")
-    for part in (QUEUES, LANES, PLACES, EXPIRY, LANE_OF, WAKING, STATE):
+    for part in (QUEUES, LANES, PLACES, EXPIRY, IS_EMPTY, LANE_OF, WAKING, STATE):
         _execute(part)
 
 

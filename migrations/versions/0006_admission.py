@@ -11,25 +11,42 @@ down_revision = "0005"
 branch_labels = None
 depends_on = None
 
-# A token bucket: so many tokens are there now, at most what the burst leaves beside those jobs that
-# were let through and have not started. What is taken is written down by take_tokens, as of now.
+# A token bucket: so many tokens are there now. Jobs that were let through keep theirs in it until
+# they start, so it is full with less, and what comes meanwhile is lost: else a limit whose jobs
+# waited for a worker would let two bursts start at once. started, last_start: of jobs that run and
+# were claimed since the bucket was looked at. When those have ended already, they count as started
+# just now. What is taken, and who had not started, is written down by keep_tokens.
 TOKENS = """
 create function tokens_of(
-  queue int, rate_key text, rate int, per_ms int, burst int, unstarted bigint
-) returns float8 language sql volatile as $$
-  select greatest(0, least(
-    burst - unstarted,
-    coalesce(
-      (select tokens + extract(epoch from clock_timestamp() - at)::float8 * 1000 * rate / per_ms
-       from bucket where queue_id = queue and key = rate_key),
-      burst)))
+  queue int, rate_key text, rate int, per_ms int, burst int,
+  unstarted bigint, started bigint, last_start timestamptz, looked_at timestamptz
+) returns float8 language plpgsql volatile as $$
+declare
+  before bucket;
+  start_at timestamptz := looked_at;
+  there float8;
+begin
+  select * into before from bucket where queue_id = queue and key = rate_key;
+  if before.at is null then
+    return greatest(0, burst - unstarted);
+  end if;
+  if unstarted < before.unstarted and started >= before.unstarted - unstarted then
+    start_at := least(last_start, looked_at);
+  end if;
+  there := before.tokens + extract(epoch from start_at - before.at) * 1000 * rate / per_ms;
+  there := greatest(0, least(there, burst - before.unstarted))
+    + extract(epoch from looked_at - start_at) * 1000 * rate / per_ms;
+  return greatest(0, least(there, burst - unstarted));
+end
 $$;
 
-create function take_tokens(queue int, rate_key text, there float8, taken bigint)
-returns void language sql as $$
-  insert into bucket (queue_id, key, tokens, at)
-  values (queue, rate_key, there - taken, clock_timestamp())
-  on conflict (queue_id, key) do update set tokens = excluded.tokens, at = excluded.at
+create function keep_tokens(
+  queue int, rate_key text, there float8, waiting bigint, looked_at timestamptz
+) returns void language sql as $$
+  insert into bucket (queue_id, key, tokens, at, unstarted)
+  values (queue, rate_key, there, looked_at, waiting)
+  on conflict (queue_id, key) do update
+  set tokens = excluded.tokens, at = excluded.at, unstarted = excluded.unstarted
 $$;
 
 -- How long until there is a token again, but not so short that a gate does nothing else.
@@ -44,18 +61,25 @@ $$;
 # Jobs count against a limit from the gate on, while they stand in line (ready) and while they run
 # (lease): rows are counted under the lock on the queue, never a number kept.
 ROOM = """
-create function through_gate(flows int[], out queued bigint, out running bigint)
-language sql volatile as $$
+create function through_gate(
+  gate queue, flows int[],
+  out queued bigint, out running bigint, out started bigint, out last_start timestamptz
+) language sql volatile as $$
   select (select count(*) from ready where flow_id = any(flows) and lane_id is not null),
-         (select count(*) from lease where flow_id = any(flows) and lane_id is not null)
+         count(*),
+         count(*) filter (
+           where since > (select at from bucket where queue_id = gate.id and key = '')),
+         max(since)
+  from lease
+  where flow_id = any(flows) and lane_id is not null
 $$;
 
 -- What the limits of their keys leave for these lanes. free: how many may run beside those that do;
 -- tokens: of the rate key. Null is no limit. Windows instead of joins, which could compare each
 -- lane with each.
-create function lane_rooms(gate queue, lanes int[])
+create function lane_rooms(gate queue, lanes int[], looked_at timestamptz)
 returns table (id int, concurrency_key text, rate_key text, head timestamptz, free bigint,
-               tokens float8)
+               tokens float8, unstarted bigint)
 language sql volatile as $$
   with wanted as materialized (
     select * from lane where id = any(lanes)
@@ -79,37 +103,51 @@ language sql volatile as $$
   used as (
     select s.id, s.concurrency_key, s.rate_key, s.head,
            sum(q.jobs + r.jobs) over (partition by s.concurrency_key) as through,
-           sum(q.jobs) over (partition by s.rate_key) as unstarted
+           sum(q.jobs) over by_rate as unstarted,
+           sum(r.started) over by_rate as started,
+           max(r.last_start) over by_rate as last_start
     from siblings s
     cross join lateral (
       select count(*) as jobs from ready where flow_id = s.flow_id and lane_id = s.id
     ) q
     cross join lateral (
-      select count(*) as jobs from lease where flow_id = s.flow_id and lane_id = s.id
+      select count(*) as jobs,
+             count(*) filter (
+               where since > (select at from bucket where queue_id = gate.id and key = s.rate_key)
+             ) as started,
+             max(since) as last_start
+      from lease
+      where flow_id = s.flow_id and lane_id = s.id
     ) r
+    window by_rate as (partition by s.rate_key)
   )
   select id, concurrency_key, rate_key, head,
          case when concurrency_key <> '' then gate.max_running_per_key - through::bigint end,
          case when rate_key <> '' and gate.key_rate_limit is not null then
            tokens_of(gate.id, rate_key, gate.key_rate_limit, gate.key_rate_per_ms,
-                     gate.key_rate_burst, unstarted::bigint) end
+                     gate.key_rate_burst, unstarted::bigint, started::bigint, last_start,
+                     looked_at) end,
+         unstarted::bigint
   from used
   where id = any(lanes)
 $$;
 """
 
 # Jobs of flows that no worker serves any more would hold places for ever: they go back behind the
-# gate. A claim that takes one meanwhile has it.
+# gate. A claim that takes one meanwhile has it. Returns the lanes they stand in again.
 BACK_BEHIND = """
-create function send_back(flows int[]) returns void language sql as $$
+create function send_back(flows int[]) returns int[] language sql as $$
   with gone as (
     delete from ready where flow_id = any(flows) and lane_id is not null returning *
+  ),
+  held as (
+    insert into gated (job_id, user_id, flow_id, priority, attempts, number, max_attempts,
+                       version, run_at, since, lane_id, awaited, rank)
+    select job_id, user_id, flow_id, priority, attempts, number, max_attempts, version,
+           run_at, since, lane_id, awaited, rank
+    from gone
   )
-  insert into gated (job_id, user_id, flow_id, priority, attempts, number, max_attempts, version,
-                     run_at, since, lane_id, awaited, rank)
-  select job_id, user_id, flow_id, priority, attempts, number, max_attempts, version,
-         run_at, since, lane_id, awaited, rank
-  from gone
+  select array(select distinct lane_id from gone)
 $$;
 
 -- Moves jobs that stood in line when their queue became limited behind its gate, and counts those
@@ -117,13 +155,19 @@ $$;
 create function regate(which int, most int) returns boolean language plpgsql as $$
 declare
   closed int;
+  lane int;
   moved int;
   are_more boolean := false;
 begin
+  -- Lanes first: whoever has just made one may wait for the user.
+  perform lane_of(id, '', '') from flow where queue_id = which and regating;
   perform from tenant t join queue q using (user_id) where q.id = which for no key update of t;
   for closed in select id from flow where queue_id = which and regating order by id loop
-    update lease set lane_id = lane_of(closed, '', '')
-    where flow_id = closed and lane_id is null;
+    lane := lane_of(closed, '', '');
+    -- Whoever holds one of them is ending it, and may wait for the user.
+    update lease set lane_id = lane
+    where job_id = any(array(
+      select job_id from lease where flow_id = closed and lane_id is null for update skip locked));
     with loose as materialized (
       select ctid as place
       from ready
@@ -134,20 +178,17 @@ begin
     gone as (
       delete from ready where ctid = any(array(select place from loose)) returning *
     ),
-    lined as materialized (
-      select lane_of(closed, '', '') as lane
-    ),
     noted as (
-      insert into gate_note (lane_id) select lane from lined
+      insert into gate_note (lane_id) values (lane)
     )
     insert into gated (job_id, user_id, flow_id, priority, attempts, number, max_attempts,
                        version, run_at, since, lane_id, awaited, rank)
     select job_id, user_id, flow_id, priority, attempts, number, max_attempts, version,
            run_at, since, lane, awaited, rank
-    from gone
-    cross join lined;
+    from gone;
     get diagnostics moved = row_count;
-    if moved = most then
+    if moved = most
+       or exists (select from lease where flow_id = closed and lane_id is null) then
       are_more := true;
     else
       update flow set regating = false, awake = not paused, low = '-infinity' where id = closed;
@@ -196,15 +237,16 @@ begin
   perform pg_advisory_xact_lock_shared(hashtextextended('windlass.served', 0));
   for candidate in
     select queue_id from (
-      select coalesce(n.queue_id, l.queue_id) as queue_id, n.id as place
+      select coalesce(n.queue_id, l.queue_id) as queue_id
       from (select * from gate_note order by id limit 1000) n
       left join lane l on l.id = n.lane_id
-      union all
-      (select queue_id, 0 from lane where opens_at <= clock_timestamp() limit 100)
-      union all
-      (select id, 0 from queue where opens_at <= clock_timestamp() limit 100)
+      union
+      (select queue_id from lane where opens_at <= clock_timestamp() limit 100)
+      union
+      (select id from queue where opens_at <= clock_timestamp() limit 100)
     ) due
-    group by queue_id order by min(place)
+    -- Those that are due every few milliseconds must not keep out the others, nor these those.
+    order by random()
   loop
     select * into gate from queue where id = candidate for no key update skip locked;
     exit when found;
@@ -243,6 +285,7 @@ declare
   flows int[];
   served int[];
   through record;
+  looked_at timestamptz;
   there float8;
   room bigint;
   passed int;
@@ -263,11 +306,15 @@ begin
     is_whole := true;
   end if;
   if served is not null and cardinality(served) < cardinality(flows) then
-    perform send_back(array(select unnest(flows) except select unnest(served)));
+    noted := noted || send_back(array(select unnest(flows) except select unnest(served)));
   end if;
   perform reopen_lanes(gate.id, noted, is_whole);
+  if gate.paused then
+    served := null; -- nothing is let through: it would hold places and tokens while it waits
+  end if;
   for pass in 1..1000 loop
-    select * into through from through_gate(flows);
+    looked_at := clock_timestamp(); -- once: what comes while this goes on is not lost
+    select * into through from through_gate(gate, flows);
     -- No more stand in line than are started soon: who comes later and goes first can still go
     -- first, and there is little to count. Each of them leaves a note when it ends.
     room := least(most - total, 5000 - through.queued);
@@ -276,15 +323,18 @@ begin
     end if;
     if gate.rate_limit is not null then
       there := tokens_of(gate.id, '', gate.rate_limit, gate.rate_per_ms, gate.rate_burst,
-                         through.queued);
+                         through.queued, through.started, through.last_start, looked_at);
       room := least(room, floor(there)::bigint);
     end if;
-    exit when room <= 0 or served is null;
-    passed := pass_gate(gate, served, room);
-    exit when passed is null;
-    if gate.rate_limit is not null then
-      perform take_tokens(gate.id, '', there, passed);
+    passed := null;
+    if room > 0 and served is not null then
+      passed := pass_gate(gate, served, room, looked_at);
     end if;
+    if gate.rate_limit is not null then
+      perform keep_tokens(gate.id, '', there - coalesce(passed, 0),
+                          through.queued + coalesce(passed, 0), looked_at);
+    end if;
+    exit when passed is null;
     total := total + passed;
   end loop;
   perform plan_next(gate, served, there, total >= most);
@@ -316,22 +366,26 @@ returns void language sql as $$
       select (select rank from gated where lane_id = l.id order by rank, job_id limit 1) as head
     ) g
     where l.id = any(array(select id from wanted))
-      and (l.head, l.open, l.opens_at) is distinct from (g.head, true, null)
+      and ((l.head, l.open, l.opens_at) is distinct from (g.head, true, null)
+           or l.used_at < now() - interval '10 minutes') -- as in lane_of
   )
   update lane
-  set open = true, opens_at = null, head = changed.head
+  set open = true, opens_at = null, head = changed.head, used_at = now()
   from changed
   where lane.id = changed.id
 $$;
 
 -- One pass over the first lanes: lets at most `room` jobs through, the oldest ranks first. Returns
 -- how many, null when no lane waits. Lanes that are held up are left out of the next pass.
-create function pass_gate(gate queue, served int[], room bigint) returns int language plpgsql as $$
+create function pass_gate(
+  gate queue, served int[], room bigint, looked_at timestamptz
+) returns int language plpgsql as $$
 declare
   seen int[] := array(
     select id
     from lane
-    where queue_id = gate.id and open and head is not null and flow_id = any(served)
+    where queue_id = gate.id and open and head is not null
+      and (flow_id = any(served)) is true -- else an index gives all lanes of these flows
     order by head
     limit 500);
   -- Of each of many lanes only a part is read; what is left comes with the next pass.
@@ -351,7 +405,7 @@ begin
     select *,
            row_number() over (partition by concurrency_key order by head, id) as by_key,
            row_number() over (partition by rate_key order by head, id) as by_rate
-    from lane_rooms(gate, seen)
+    from lane_rooms(gate, seen, looked_at)
   ),
   chosen as materialized (
     select g.place, r.concurrency_key, r.rate_key, r.tokens
@@ -379,12 +433,14 @@ begin
     from gone
   ),
   paid as (
-    insert into bucket (queue_id, key, tokens, at)
-    select gate.id, rate_key, min(tokens) - count(*), clock_timestamp()
-    from chosen
-    where tokens is not null
+    insert into bucket (queue_id, key, tokens, at, unstarted)
+    select gate.id, rate_key, min(r.tokens) - max(c.jobs), looked_at, min(unstarted) + max(c.jobs)
+    from rooms r
+    cross join lateral (select count(*) as jobs from chosen where rate_key = r.rate_key) c
+    where r.tokens is not null
     group by rate_key
-    on conflict (queue_id, key) do update set tokens = excluded.tokens, at = excluded.at
+    on conflict (queue_id, key) do update
+    set tokens = excluded.tokens, at = excluded.at, unstarted = excluded.unstarted
   ),
   remaining as (
     -- full joins are hashed, as in claim.sql
@@ -407,7 +463,7 @@ begin
   update lane
   set head = (select rank from gated where lane_id = lane.id order by rank, job_id limit 1),
       open = s.is_open,
-      opens_at = clock_timestamp() + s.wait
+      opens_at = looked_at + s.wait
   from unnest(seen, are_open, waits) as s(id, is_open, wait)
   where lane.id = s.id;
   return passed;
@@ -423,7 +479,8 @@ declare
 begin
   select id into waiting
   from lane
-  where queue_id = gate.id and open and head is not null and flow_id = any(served)
+  where queue_id = gate.id and open and head is not null
+    and (flow_id = any(served)) is true -- as in pass_gate
   order by head
   limit 1;
   if waiting is not null and are_more then
@@ -482,7 +539,7 @@ create index flow_minute_by_time on flow_minute (at);
 
 FUNCTIONS = (
     "apply_settings, register_worker, admit, open_gate, reopen_lanes, pass_gate,"
-    " plan_next, regate, send_back, lane_rooms, through_gate, token_wait, take_tokens, tokens_of"
+    " plan_next, regate, send_back, lane_rooms, through_gate, token_wait, keep_tokens, tokens_of"
 )
 
 

@@ -233,6 +233,7 @@ bucket = Table(
     Column("key", Text, primary_key=True),
     Column("tokens", Double, nullable=False),
     Column("at", Moment, nullable=False),
+    Column("unstarted", BigInteger, nullable=False, server_default="0"),
 )
 
 gate_note = Table(

@@ -32,8 +32,13 @@ FOLD_LOCK: Final = 0x57494E44_464F4C44
 
 _log = logging.getLogger(__name__)
 
+# How soon to look again at a gate that another process looks at.
+GATE_TAKEN: Final = timedelta(milliseconds=10)
+
 # A lost attempt is tried again without backoff.
 NO_BACKOFF: Final = Backoff(Strategy.FIXED, base_ms=0, max_ms=0)
+
+LANES_PRUNED_AT_ONCE: Final = 10_000
 
 # Rows that only mattered for a while; nobody misses them.
 SWEEPS: Final = (
@@ -44,20 +49,12 @@ SWEEPS: Final = (
     "delete from feed where at < now() - interval '10 minutes'",
     "delete from flow_minute where at < now() - interval '1 hour'",
     "delete from bucket where at < now() - interval '1 day'",  # by then it is full
+    f"select prune_lanes('1 hour', {LANES_PRUNED_AT_ONCE})",
+    # Of users who are gone.
     """
-    delete from lane
-    where id = any(array(
-        select id
-        from lane l
-        where used_at < now() - interval '1 hour'
-          and not exists (select from gated where lane_id = l.id)
-          and not exists (select from ready where flow_id = l.flow_id and lane_id = l.id)
-          and not exists (select from lease where flow_id = l.flow_id and lane_id = l.id)
-          and not exists (select from scheduled where lane_id = l.id)
-          and not exists (select from blocked where lane_id = l.id)
-        order by used_at
-        limit 10000))
-      and used_at < now() - interval '1 hour' -- again, by the newest row: it may be in use by now
+    delete from gate_note n
+    where not exists (select from queue where id = n.queue_id)
+      and not exists (select from lane where id = n.lane_id)
     """,
     # Whoever let jobs through that no worker serves any more is to take them back.
     """
@@ -125,7 +122,9 @@ class PostgresUpkeep:
             (row,) = await connection.fetch("select * from admit($1)", limit)
         if row["admitted"]:
             self._wakeups.send(Topic.READY)
-        pause = None if row["pause_ms"] is None else timedelta(milliseconds=row["pause_ms"])
+        # What is due already is being looked at by somebody else.
+        pause_ms = row["pause_ms"]
+        pause = None if pause_ms is None else max(timedelta(milliseconds=pause_ms), GATE_TAKEN)
         return row["looked"], pause
 
     async def expire(self, limit: int) -> tuple[int, timedelta | None]:
