@@ -67,6 +67,11 @@ class Fleet:
         self._members = [self._start() for _ in range(size)]
         self.kills = 0
 
+    @property
+    def is_at_work(self) -> bool:
+        """Whether all of them are."""
+        return all(each.is_at_work for each in self._members)
+
     def kill_one(self, random: Random) -> None:
         """By SIGKILL, in whatever it does just now; one of those that are at work."""
         at_work = [each for each in self._members if each.is_at_work]
