@@ -25,6 +25,7 @@ GROUPS: Final = {
     "Accounts": ("account", "session", "ticket", "login_failure", "tenant"),
     "Jobs as they were submitted": ("job", "batch", "idempotency", "queue", "flow", "expiry"),
     "Jobs that wait": ("blocked", "scheduled", "gated", "ready"),
+    "Order": ("dependency", "dependency_note"),
     "Limits": ("lane", "bucket", "gate_note"),
     "Jobs that run or have run": (
         *("lease", "finished", "attempt", "attempt_log", "failure", "worker"),
@@ -40,10 +41,12 @@ POSTGRESQL: Final = postgresql.dialect()  # type: ignore[no-untyped-call]  # as 
 # The user is left out: nearly every table names one.
 REFERENCES: Final = {
     "batch_id": "batch",
+    "child_id": "job",
     "flow_id": "flow",
     "job_id": "job",
     "lane_id": "lane",
     "operation_id": "operation",
+    "parent_id": "job",
     "queue_id": "queue",
     "worker_id": "worker",
 }

@@ -42,6 +42,7 @@ from internal.bootstrap.wiring import (
     queues_of,
     relay_of,
     schedules_of,
+    workflows_of,
 )
 from internal.domain.errors import UnavailableError
 from internal.domain.handlers import Handlers
@@ -112,6 +113,7 @@ def _app(
         bulk=bulk_of(store),
         schedules=schedules_of(store, jobs),
         invariants=invariants_of(store),
+        workflows=workflows_of(store),
         tokens=tokens,
         refresh_ttl=settings.refresh_token_ttl,
         check_ready=store.database.check,

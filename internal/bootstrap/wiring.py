@@ -16,6 +16,7 @@ from internal.adapters.postgres.batches import PostgresBatches, PostgresBatchUpk
 from internal.adapters.postgres.commands import PostgresCommands
 from internal.adapters.postgres.database import Database
 from internal.adapters.postgres.due_schedules import PostgresDueSchedules
+from internal.adapters.postgres.edges import PostgresTies
 from internal.adapters.postgres.failures import PostgresFailures
 from internal.adapters.postgres.feed import PostgresFeed
 from internal.adapters.postgres.invariants import PostgresInspection
@@ -55,6 +56,7 @@ from internal.services.queues import Queues
 from internal.services.scheduler import Scheduler
 from internal.services.schedules import Schedules
 from internal.services.worker.worker import Worker, WorkerSettings
+from internal.services.workflows import Workflows
 
 
 class Store(msgspec.Struct, frozen=True):
@@ -190,6 +192,11 @@ def invariants_of(store: Store) -> Invariants:
     return Invariants(PostgresInspection(database), PostgresUsers(database), now)
 
 
+def workflows_of(store: Store) -> Workflows:
+    """Looking at what depends on what."""
+    return Workflows(PostgresTies(store.database), PostgresListing(store.database))
+
+
 def audience_of(store: Store) -> Audience:
     """The live connections of this process."""
     return Audience(PostgresFeed(store.database, store.wakeups))
@@ -236,6 +243,7 @@ def _upkeep(store: Store) -> Sequence[Duty]:
         upkeep.gatekeeper(statements),
         upkeep.expirer(statements),
         upkeep.lifeline(statements),
+        upkeep.releaser(statements),
         upkeep.folder(statements),
         upkeep.tender(statements),
         upkeep.batches(PostgresBatchUpkeep(store.database, store.wakeups)),

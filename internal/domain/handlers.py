@@ -11,12 +11,40 @@ from uuid import UUID
 import msgspec
 
 from internal.domain.durations import milliseconds, parse_duration
+from internal.domain.jobs import Status
 
 DEFAULT_POOL: Final = "default"
 ANY_OBJECT: Final[Any] = dict[str, Any]
 PULL_PREFIX: Final = "pull:"
 LONGEST_TIMEOUT: Final = timedelta(hours=24)
 MOST_ATTEMPTS: Final = 100
+
+
+class Parent(msgspec.Struct, frozen=True):
+    """A job that another one waited for.
+
+    `status` is None where it has not ended, as when the other one was retried by hand.
+    `raw_result` is its result as JSON text, for who wants to decode it into a type. Results
+    that are too large together are left out.
+    """
+
+    id: UUID
+    name: str | None
+    type: str
+    status: Status | None
+    raw_result: str | None = None
+    is_left_out: bool = False
+
+    @property
+    def result(self) -> Any:
+        """What it returned, decoded; None when it did not succeed.
+
+        Raises:
+            LookupError: when it was left out.
+        """
+        if self.is_left_out:
+            raise LookupError(f"the result of job {self.id} is too large to be handed over")
+        return None if self.raw_result is None else msgspec.json.decode(self.raw_result)
 
 
 class JobContext(Protocol):
@@ -41,6 +69,10 @@ class JobContext(Protocol):
     @property
     def max_attempts(self) -> int:
         """After how many failed attempts the job fails for good."""
+
+    @property
+    def parents(self) -> Mapping[str, Parent]:
+        """The jobs that this one waited for, by name, or by id as text where they have none."""
 
     @property
     def canceled(self) -> bool:

@@ -51,6 +51,13 @@ FINISHED: Final = frozenset({Status.SUCCEEDED, Status.FAILED, Status.CANCELED})
 COUNTED: Final = frozenset({Outcome.FAILED, Outcome.TIMED_OUT, Outcome.LOST})
 
 
+class OnDependencyFailure(StrEnum):
+    """What becomes of a job when one that it waits for fails or is canceled."""
+
+    CANCEL = "cancel"
+    RUN = "run"
+
+
 class Handicap(IntEnum):
     """How many aging steps a priority stands behind `high`."""
 
@@ -101,6 +108,9 @@ class Job(msgspec.Struct, frozen=True):
     concurrency_key: str | None
     rate_key: str | None
     expires_at: Moment | None
+    name: str | None
+    depends_on: tuple[UUID, ...]
+    on_dependency_failure: OnDependencyFailure
 
 
 class JobSummary(msgspec.Struct, frozen=True):
@@ -130,6 +140,8 @@ class JobSummary(msgspec.Struct, frozen=True):
     concurrency_key: str | None
     rate_key: str | None
     expires_at: Moment | None
+    name: str | None
+    on_dependency_failure: OnDependencyFailure
 
 
 class Attempt(msgspec.Struct, frozen=True):
@@ -233,11 +245,18 @@ def check_editable(status: Status) -> None:
         )
 
 
-def check_deletable(status: Status) -> None:
-    """Refuse to delete a job that has not finished.
+def on_failure(*, runs_anyway: bool) -> OnDependencyFailure:
+    """The word for whether a job runs though one that it waited for did not succeed."""
+    return OnDependencyFailure.RUN if runs_anyway else OnDependencyFailure.CANCEL
+
+
+def check_deletable(status: Status, *, is_needed: bool = False) -> None:
+    """Refuse to delete a job that has not finished, or whose end or result others wait for.
 
     Raises:
         InvalidStateError: naming what to do first.
     """
     if status not in FINISHED:
         raise InvalidStateError(f"the job is {status}: cancel it, then delete it")
+    if is_needed:
+        raise InvalidStateError("jobs that depend on it have not finished: cancel them first")

@@ -23,6 +23,8 @@ MOST_PER_SECOND: Final = 10_000
 MOST_AT_ONCE: Final = 500
 STEPS_PER_SECOND: Final = 4
 NOT_FOUND: Final = "not_found"
+# Unfinished jobs depend on it: it cannot be deleted.
+NEEDED: Final = "needed"
 
 JobIds = Annotated[tuple[UUID, ...], Meta(min_length=1, max_length=MOST_NAMED)]
 

@@ -14,7 +14,7 @@ from internal.domain.durations import milliseconds
 from internal.domain.errors import FieldError, PayloadTooLargeError, ValidationError
 from internal.domain.handlers import LONGEST_TIMEOUT, MOST_ATTEMPTS, Handler, Handlers
 from internal.domain.ids import new_id
-from internal.domain.jobs import Priority
+from internal.domain.jobs import OnDependencyFailure, Priority
 from internal.domain.retry import Backoff, Strategy
 from internal.domain.times import Moment
 
@@ -33,6 +33,11 @@ TypeName = Annotated[str, Meta(min_length=1, max_length=200, pattern=PRINTABLE)]
 QueueName = Annotated[str, Meta(min_length=1, max_length=100, pattern=PRINTABLE)]
 IdempotencyKey = Annotated[str, Meta(min_length=1, max_length=200, pattern=PRINTABLE)]
 LimitKey = Annotated[str, Meta(min_length=1, max_length=200, pattern=PRINTABLE)]
+# Names stand beside ids in `depends_on`, marked by this.
+NAME_MARK: Final = "@"
+MOST_PARENTS: Final = 1_000
+JobName = Annotated[str, Meta(min_length=1, max_length=100, pattern=r"^(?!@)" + PRINTABLE[1:])]
+Dependency = Annotated[str, Meta(min_length=1, max_length=101, description="An id or @name")]
 Tag = Annotated[str, Meta(min_length=1, max_length=50, pattern=PRINTABLE)]
 Payload = Annotated[Raw, Meta(extra_json_schema={"type": "object"})]
 
@@ -69,6 +74,9 @@ class Submission(
     expires_at: Moment | None = None
     concurrency_key: LimitKey | None = None
     rate_key: LimitKey | None = None
+    name: JobName | None = None
+    depends_on: Annotated[tuple[Dependency, ...], Meta(max_length=MOST_PARENTS)] | None = None
+    on_dependency_failure: OnDependencyFailure | None = None
 
 
 class JobDefaults(msgspec.Struct, frozen=True):
@@ -84,7 +92,8 @@ class NewJob(msgspec.Struct, frozen=True):
     """A checked submission, every default filled in.
 
     `run_at` and `delay_ms` None mean at once; `index` is the place in its batch, for errors. The
-    hash of the request is empty without an idempotency key.
+    hash of the request is empty without an idempotency key. `parents` are the jobs it waits for,
+    and `awaited` tells that others of its batch wait for it.
     """
 
     id: UUID
@@ -105,6 +114,10 @@ class NewJob(msgspec.Struct, frozen=True):
     idempotency_key: str | None
     request_hash: bytes
     index: int | None = None
+    name: str | None = None
+    parents: tuple[UUID, ...] = ()
+    runs_anyway: bool = False
+    awaited: bool = False
 
 
 def accept(
@@ -125,7 +138,8 @@ def accept(
     """
     payload = _payload(request, defaults.max_payload_bytes, index)
     handler = handlers.find(request.type)
-    faults = [*_time_faults(request, index), *_misfits(payload, handler, index)]
+    parents, faults = _parents(request, index)
+    faults += [*_time_faults(request, index), *_misfits(payload, handler, index)]
     if faults:
         raise ValidationError.of(*faults)
     own_attempts = handler.max_attempts if handler else None
@@ -149,6 +163,9 @@ def accept(
         idempotency_key=request.idempotency_key,
         request_hash=b"" if request.idempotency_key is None else _fingerprint(request, index),
         index=index,
+        name=request.name,
+        parents=parents,
+        runs_anyway=request.on_dependency_failure is OnDependencyFailure.RUN,
     )
 
 
@@ -216,6 +233,22 @@ def _time_faults(request: Submission, index: int | None) -> list[FieldError]:
     if run_at is not None and expires_at is not None and expires_at <= run_at:
         faults.append(FieldError("expires_at", "must be later than run_at", index))
     return faults
+
+
+def _parents(request: Submission, index: int | None) -> tuple[tuple[UUID, ...], list[FieldError]]:
+    """The jobs it names by id; `linking.link` adds those that a batch names otherwise."""
+    faults, ids = [], []
+    if request.name is not None and index is None:
+        faults.append(FieldError("name", "is for the jobs of a batch"))
+    for each in request.depends_on or ():
+        if not each.startswith(NAME_MARK):
+            try:
+                ids.append(msgspec.convert(each, UUID))
+            except msgspec.ValidationError:
+                faults.append(FieldError("depends_on", f"{each!r} is no id and no @name", index))
+        elif index is None:
+            faults.append(FieldError("depends_on", "an @name is for the jobs of a batch"))
+    return tuple(dict.fromkeys(ids)), faults
 
 
 def _misfits(payload: str, handler: Handler | None, index: int | None) -> list[FieldError]:

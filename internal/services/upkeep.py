@@ -15,6 +15,7 @@ STAGED_AT_ONCE: Final = 1000
 ADMITTED_AT_ONCE: Final = 5000
 EXPIRED_AT_ONCE: Final = 500
 RESCUED_AT_ONCE: Final = 500
+SETTLED_AT_ONCE: Final = 1000
 FOLDED_AT_ONCE: Final = 5000
 RELAYED_AT_ONCE: Final = 500
 TENDED_AT_ONCE: Final = 1000
@@ -70,6 +71,16 @@ def lifeline(upkeep: Upkeep) -> Duty:
         return AT_ONCE if rescued == RESCUED_AT_ONCE else None
 
     return Duty("lifeline", run_once, pause=timedelta(seconds=1))
+
+
+def releaser(upkeep: Upkeep) -> Duty:
+    """Moves on what waited for jobs that have ended."""
+
+    async def run_once() -> timedelta | None:
+        return AT_ONCE if await upkeep.settle_dependencies(SETTLED_AT_ONCE) else None
+
+    topics = (Topic.RELEASE,)
+    return Duty("releaser", run_once, pause=timedelta(seconds=1), topics=topics)
 
 
 def folder(upkeep: Upkeep) -> Duty:

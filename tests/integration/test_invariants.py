@@ -105,6 +105,30 @@ async def test_a_job_that_is_blocked_by_nothing_is_named(store: Store, ada: Acto
     assert await violations(store) == {6: [f"job {job.id} is blocked, but by nothing"]}
 
 
+async def test_a_job_is_blocked_until_what_it_waits_for_has_ended(store: Store, ada: Actor) -> None:
+    parent = await leased(store, ada)
+    child = await store.submit(ada, depends_on=[str(parent.id)])
+    assert await violations(store) == {}
+    await store.work.finish([an_end(parent)])
+    assert await violations(store) == {}, "a releaser needs a moment"
+
+    await store.execute("delete from dependency_note")
+    assert await violations(store) == {6: [f"job {child.id} is blocked, but by nothing"]}
+
+
+@pytest.mark.parametrize("place", ["ready", "scheduled", "lease"])
+async def test_a_job_whose_parent_would_end_untold_is_named(
+    store: Store, ada: Actor, place: str
+) -> None:
+    later = {"run_at": "2100-01-01T00:00:00Z"} if place == "scheduled" else {}
+    parent = await store.submit(ada, **later)
+    child = await store.submit(ada, depends_on=[str(parent.id)])
+    if place == "lease":
+        await store.claim_one(await store.a_worker())
+    await store.execute(f"update {place} set awaited = false")  # noqa: S608
+    assert await violations(store) == {6: [f"job {child.id} is blocked, but by nothing"]}
+
+
 @pytest.mark.parametrize(
     "end",
     [

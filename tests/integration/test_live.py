@@ -32,7 +32,8 @@ SUMMARY = {
     *("id", "type", "queue", "priority", "status", "attempts", "max_attempts", "run_at"),
     *("timeout_ms", "idempotency_key", "tags", "payload_preview", "error_preview", "progress"),
     *("progress_note", "cancel_requested_at", "version", "created_at", "updated_at"),
-    *("started_at", "finished_at", "concurrency_key", "rate_key", "expires_at"),
+    *("started_at", "finished_at", "concurrency_key", "rate_key", "expires_at", "name"),
+    "on_dependency_failure",
 }
 
 

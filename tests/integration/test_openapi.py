@@ -58,6 +58,7 @@ async def test_every_route_of_the_contract_is_described(document: dict[str, Any]
         "POST /v1/jobs",
         "POST /v1/jobs/batch",
         "GET /v1/jobs",
+        "GET /v1/workflows/{id}",
         "GET /v1/jobs/{id}",
         "GET /v1/jobs/{id}/attempts",
         "GET /v1/jobs/{id}/why",

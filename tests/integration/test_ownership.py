@@ -28,6 +28,7 @@ FITTING = {
     "cancel": Status.QUEUED,
     "retry": Status.CANCELED,
     "delete": Status.CANCELED,
+    "workflow": Status.QUEUED,
 }
 # What the routes among them need to be sent.
 BODIES = {"editPayload": {"payload": {"text": "eve's"}}}
@@ -71,7 +72,7 @@ class Operation(msgspec.Struct, frozen=True):
 
     @property
     def names_a_job(self) -> bool:
-        return self.path.startswith("/v1/jobs/{id}")
+        return self.path.startswith(("/v1/jobs/{id}", "/v1/workflows/{id}"))
 
     def path_of(self, job: dict[str, Any]) -> str:
         return re.sub(r"\{[^}]*\}", job["id"], self.path)

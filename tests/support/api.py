@@ -22,6 +22,7 @@ from internal.adapters.http.app import Parts, build_app
 from internal.adapters.http.asgi import App
 from internal.adapters.http.dashboard import load_dashboard
 from internal.adapters.postgres.accounts import PostgresUsers
+from internal.adapters.postgres.edges import PostgresTies
 from internal.adapters.postgres.fleet import PostgresFleet
 from internal.adapters.postgres.invariants import PostgresInspection
 from internal.adapters.postgres.sessions import PostgresSessions
@@ -48,6 +49,7 @@ from internal.services.queues import Queues
 from internal.services.rate import RequestRate
 from internal.services.schedules import Schedules
 from internal.services.upkeep import relay
+from internal.services.workflows import Workflows
 from tests.support.store import DEFAULTS, Store, open_store
 
 SECRET: Final = "a secret of tests that is long enough for every HMAC: its 64 bytes"
@@ -175,6 +177,7 @@ def _parts(store: Store, hasher: BcryptHasher, settings: Settings) -> Parts:
         bulk=Bulk(store.operations),
         schedules=Schedules(store.schedules, jobs, CronCalendar()),
         invariants=Invariants(PostgresInspection(store.database), accounts.users, accounts.now),
+        workflows=Workflows(PostgresTies(store.database), store.listing),
         tokens=tokens,
         refresh_ttl=settings.refresh_ttl,
         check_ready=store.database.check,

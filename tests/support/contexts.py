@@ -1,7 +1,10 @@
 """What a handler is told about its attempt, said by a test."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from uuid import UUID, uuid4
+
+from internal.domain.handlers import Parent
 
 
 @dataclass
@@ -14,6 +17,7 @@ class AttemptContext:
     canceled: bool = False
     type: str = "test"
     job_id: UUID = field(default_factory=uuid4)
+    parents: Mapping[str, Parent] = field(default_factory=dict)
     reported: list[tuple[float, str | None]] = field(default_factory=list)
     logged: list[str] = field(default_factory=list)
 

@@ -17,9 +17,9 @@ JOB_FIELDS = [
     "timeout_ms", "idempotency_key", "tags", "payload", "result", "last_error", "progress",
     "progress_note",
     "cancel_requested_at", "version", "created_at", "updated_at", "started_at", "finished_at",
-    "concurrency_key", "rate_key", "expires_at",
+    "concurrency_key", "rate_key", "expires_at", "name", "depends_on", "on_dependency_failure",
 ]  # fmt: skip
-LEFT_OUT = {"payload", "result", "backoff", "last_error"}
+LEFT_OUT = {"payload", "result", "backoff", "last_error", "depends_on"}
 PREVIEWS = {"payload_preview", "error_preview"}
 
 

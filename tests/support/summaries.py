@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 from internal.domain.ids import new_id
-from internal.domain.jobs import JobSummary, Priority, Status
+from internal.domain.jobs import JobSummary, OnDependencyFailure, Priority, Status
 
 
 def a_summary(job_id: UUID | None = None, status: Status = Status.SUCCEEDED) -> JobSummary:
@@ -36,4 +36,6 @@ def a_summary(job_id: UUID | None = None, status: Status = Status.SUCCEEDED) -> 
         concurrency_key=None,
         rate_key=None,
         expires_at=None,
+        name=None,
+        on_dependency_failure=OnDependencyFailure.CANCEL,
     )

@@ -44,6 +44,7 @@ def a_claimed_job(
         timeout_ms=timeout_ms,
         tag=tag,
         weight=weight,
+        dependencies=0,
     )
 
 

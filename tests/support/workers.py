@@ -13,12 +13,21 @@ from internal.domain.handlers import Handler, Handlers
 from internal.domain.jobs import Job, Status
 from internal.domain.ports.feed import Wakeups
 from internal.services.bulk import operator
-from internal.services.upkeep import batches, expirer, folder, gatekeeper, lifeline, relay, stager
+from internal.services.upkeep import (
+    batches,
+    expirer,
+    folder,
+    gatekeeper,
+    lifeline,
+    relay,
+    releaser,
+    stager,
+)
 from internal.services.worker.worker import Worker, WorkerSettings
 from tests.support.conditions import eventually
 from tests.support.store import Store
 
-DUTIES = (stager, gatekeeper, expirer, lifeline, folder)
+DUTIES = (stager, gatekeeper, expirer, lifeline, releaser, folder)
 SETTINGS = WorkerSettings(
     slots=20,
     reserve=0.1,

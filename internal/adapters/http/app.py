@@ -33,6 +33,7 @@ from internal.adapters.http.operation import OperationRoutes, Readiness
 from internal.adapters.http.queues import NamesAsSent, QueueRoutes
 from internal.adapters.http.requests import ApiRequest
 from internal.adapters.http.schedules import ScheduleRoutes
+from internal.adapters.http.workflows import WorkflowRoutes
 from internal.domain.ports.accounts import TokenIssuer
 from internal.domain.ports.fleet import Fleet
 from internal.services.accounts import Accounts
@@ -44,6 +45,7 @@ from internal.services.jobs import Jobs
 from internal.services.queues import Queues
 from internal.services.rate import RequestRate
 from internal.services.schedules import Schedules
+from internal.services.workflows import Workflows
 
 
 class Parts(msgspec.Struct, frozen=True):
@@ -58,6 +60,7 @@ class Parts(msgspec.Struct, frozen=True):
     bulk: Bulk
     schedules: Schedules
     invariants: Invariants
+    workflows: Workflows
     tokens: TokenIssuer
     refresh_ttl: timedelta
     check_ready: Readiness
@@ -83,6 +86,7 @@ def build_app(parts: Parts, more_handlers: Sequence[ControllerRouterHandler] = (
         *DeadLetterRoutes(parts.dead_letters).handlers(),
         *BulkRoutes(parts.bulk).handlers(),
         *ScheduleRoutes(parts.schedules).handlers(),
+        *WorkflowRoutes(parts.workflows).handlers(),
         *LiveRoutes(parts.accounts).handlers(),
         *AdminRoutes(parts.invariants).handlers(),
         *OperationRoutes(parts.check_ready, parts.registry, parts.fleet).handlers(),

@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Meta, Raw
 
 from internal.domain import jobs, stats
-from internal.domain.jobs import Attempt, JobSummary, Priority, Status
+from internal.domain.jobs import Attempt, JobSummary, OnDependencyFailure, Priority, Status
 from internal.domain.listing import DEFAULT_PAGE, MAX_PAGE, JobFilter
 from internal.domain.retry import Backoff
 from internal.domain.stats import Minute
@@ -56,6 +56,9 @@ class Job(msgspec.Struct, frozen=True):
     concurrency_key: str | None
     rate_key: str | None
     expires_at: Moment | None
+    name: str | None
+    depends_on: tuple[UUID, ...]
+    on_dependency_failure: OnDependencyFailure
 
 
 class SubmittedJob(Job, frozen=True):

@@ -37,9 +37,11 @@ KEY_NAME: Final = KEY_HEADER.lower().encode()
 KEY_MEANING: Final = "The same as the field `idempotency_key`"
 
 EXAMPLE: Final = {"type": "mock", "payload": {"sleep_ms": 1200}, "priority": "high"}
+FIRST: Final = {**EXAMPLE, "name": "first"}
+WAITING: Final = {"type": "mock", "depends_on": ["@first"], "on_dependency_failure": "run"}
 Sent = Annotated[Submission, Body(examples=[Example(value=EXAMPLE)])]
 SentBatch = Annotated[
-    shapes.BatchRequest, Body(examples=[Example(value={"jobs": [EXAMPLE, {"type": "mock"}]})])
+    shapes.BatchRequest, Body(examples=[Example(value={"jobs": [FIRST, WAITING]})])
 ]
 JobId = Annotated[UUID, PathParameter(description="A job's id")]
 

@@ -32,7 +32,7 @@ class PostgresCommands:
             for _ in range(LOOKS):
                 values = (actor.user_id, [job_id])
                 if await connection.fetchrow(statement("cancel"), *values) is not None:
-                    self._wakeups.send(Topic.CANCEL, Topic.OUTBOX, Topic.GATE)
+                    self._wakeups.send(Topic.CANCEL, Topic.OUTBOX, Topic.GATE, Topic.RELEASE)
                     return
                 jobs.cancel((await _state(connection, actor, job_id))[0])
         raise UnavailableError("the job keeps moving: try again", retry_after=1)
@@ -42,7 +42,7 @@ class PostgresCommands:
             for _ in range(LOOKS):
                 values = (actor.user_id, [job_id], self._aging, None)
                 if await connection.fetchrow(statement("retry"), *values) is not None:
-                    self._wakeups.send(Topic.READY, Topic.OUTBOX, Topic.GATE)
+                    self._wakeups.send(Topic.READY, Topic.OUTBOX, Topic.GATE, Topic.RELEASE)
                     return
                 jobs.retry(*await _state(connection, actor, job_id))
         raise UnavailableError("the job keeps moving: try again", retry_after=1)
@@ -64,7 +64,11 @@ class PostgresCommands:
                 if await connection.fetchrow(statement("delete"), *values) is not None:
                     self._wakeups.send(Topic.OUTBOX)
                     return
-                jobs.check_deletable((await _state(connection, actor, job_id))[0])
+                status = (await _state(connection, actor, job_id))[0]
+                is_needed = await connection.fetchval(
+                    "select is_needed($1, $2)", actor.user_id, job_id
+                )
+                jobs.check_deletable(status, is_needed=is_needed)
         raise UnavailableError("the job keeps moving: try again", retry_after=1)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 import msgspec
@@ -19,6 +19,9 @@ from internal.domain.jobs import Status
 from internal.domain.ports.feed import Topic
 from internal.domain.ports.jobs import Submitted
 from internal.domain.submission import NewJob
+
+# Who waits there, but for those who wait for other jobs.
+PLACES: Final = {Status.QUEUED: Topic.READY, Status.SCHEDULED: Topic.SCHEDULED}
 
 Kept = Submitted | IdempotencyConflictError
 
@@ -87,9 +90,9 @@ class Intake:
 def topics_of_kept(kept: Iterable[Kept], more: set[Topic]) -> set[Topic]:
     """What to wake others for when these are committed; `more` are the intake's."""
     places = {
-        Topic.READY if each.status is Status.QUEUED else Topic.SCHEDULED
+        PLACES[each.status]
         for each in kept
-        if isinstance(each, Submitted) and not each.deduplicated
+        if isinstance(each, Submitted) and not each.deduplicated and each.status in PLACES
     }
     return places | more
 
@@ -116,6 +119,10 @@ def _columns(jobs: Sequence[NewJob]) -> tuple[list[Any], ...]:
         if_any([job.rate_key for job in jobs]),
         if_any([job.expires_at for job in jobs]),
         if_any([job.delay_ms for job in jobs]),
+        if_any([job.name for job in jobs]),
+        if_any([len(job.parents) or None for job in jobs]),
+        if_any([job.runs_anyway or None for job in jobs]),
+        if_any([job.awaited or None for job in jobs]),
     )
 
 
@@ -124,9 +131,10 @@ def _fresh(job: NewJob, now: datetime) -> Submitted:
     due = now if job.run_at is None else max(job.run_at, now)
     if job.delay_ms is not None:
         due = now + timedelta(milliseconds=job.delay_ms)
+    status = Status.SCHEDULED if due > now else Status.QUEUED
     return Submitted(
         id=job.id,
-        status=Status.SCHEDULED if due > now else Status.QUEUED,
+        status=Status.BLOCKED if job.parents else status,
         deduplicated=False,
         run_at=due,
         created_at=now,

@@ -30,7 +30,7 @@ from internal.adapters.postgres.database import Database, Row
 from internal.adapters.postgres.statements import statement
 from internal.domain.accounts import Actor
 from internal.domain.failures import UNKNOWN, read
-from internal.domain.jobs import FINISHED, JobSummary, Status
+from internal.domain.jobs import FINISHED, JobSummary, Status, on_failure
 from internal.domain.listing import JobFilter, JobPage, Page
 
 TABLES = {
@@ -224,6 +224,8 @@ def _summary(row: Row) -> JobSummary:
         concurrency_key=row["concurrency_key"],
         rate_key=row["rate_key"],
         expires_at=row["expires_at"],
+        name=row["name"],
+        on_dependency_failure=on_failure(runs_anyway=row["runs_anyway"]),
         payload_preview=row["payload_preview"],
         error_preview=row["error_preview"],
         progress=row["progress"],

@@ -14,7 +14,7 @@ from internal.adapters.postgres.codes import STATUSES
 from internal.adapters.postgres.database import Database, Hot, Row
 from internal.adapters.postgres.statements import statement
 from internal.domain.jobs import Status
-from internal.domain.operations import ELIGIBLE, NOT_FOUND, Action, jobs_a_step
+from internal.domain.operations import ELIGIBLE, NEEDED, NOT_FOUND, Action, jobs_a_step
 from internal.domain.ports.feed import Topic, Wakeups
 
 AT_ONCE: Final = timedelta(0)
@@ -22,8 +22,8 @@ AT_ONCE: Final = timedelta(0)
 WHILE_MOVING: Final = timedelta(milliseconds=20)
 
 TOPICS: Final = {
-    Action.RETRY: (Topic.READY, Topic.OUTBOX),
-    Action.CANCEL: (Topic.CANCEL, Topic.OUTBOX),
+    Action.RETRY: (Topic.READY, Topic.OUTBOX, Topic.RELEASE),
+    Action.CANCEL: (Topic.CANCEL, Topic.OUTBOX, Topic.RELEASE),
     Action.DELETE: (Topic.OUTBOX,),
 }
 
@@ -74,7 +74,11 @@ class PostgresOperationSteps:
         places = await _places(connection, due["user_id"], jobs)
         fitting = [job for job in jobs if places.get(job) in fits]
         done = await self._act(connection, action, due, fitting)
-        skipped = {job: str(places[job]) for job in jobs if job in places and job not in done}
+        skipped = {
+            job: NEEDED if job in fitting else str(places[job])
+            for job in jobs
+            if job in places and job not in done
+        }
         skipped |= dict.fromkeys(
             await _gone(connection, due["user_id"], [job for job in jobs if job not in places]),
             NOT_FOUND,

@@ -10,7 +10,7 @@ from internal.adapters.postgres.database import Database, Hot, Row
 from internal.adapters.postgres.statements import statement
 from internal.domain.accounts import Actor
 from internal.domain.attempt_log import LogLine, LogPage, LogPlace
-from internal.domain.jobs import Attempt, Job
+from internal.domain.jobs import Attempt, Job, on_failure
 
 LAST_ATTEMPT: Final = 2**31 - 1
 
@@ -84,6 +84,9 @@ def _job(row: Row) -> Job:
         concurrency_key=row["concurrency_key"],
         rate_key=row["rate_key"],
         expires_at=row["expires_at"],
+        name=row["name"],
+        depends_on=tuple(row["depends_on"] or ()),
+        on_dependency_failure=on_failure(runs_anyway=row["runs_anyway"]),
         payload=row["payload"],
         result=row["result"],
         last_error=row["last_error"],

@@ -266,6 +266,9 @@ job = Table(
     Column("concurrency_key", Text),
     Column("rate_key", Text),
     Column("expires_at", Moment),
+    Column("name", Text),
+    Column("parents", SmallInteger, nullable=False, server_default=text("0")),
+    Column("runs_anyway", Boolean, nullable=False, server_default=text("false")),
     Column("created_at", Moment, nullable=False, server_default=NOW),
     Index("job_by_user", "user_id", desc("id")),
     CheckConstraint("priority between 0 and 2", name="job_priority"),
@@ -303,6 +306,27 @@ expiry = Table(
     Column("user_id", Uuid, nullable=False),
     Column("at", Moment, nullable=False),
     Index("expiry_by_time", "at"),
+)
+
+dependency = Table(
+    "dependency",
+    metadata,
+    Column("child_id", Uuid, primary_key=True),
+    Column("parent_id", Uuid, primary_key=True),
+    Column("user_id", Uuid, nullable=False),
+    Column("status", SmallInteger),
+    CheckConstraint("status between 4 and 6", name="dependency_status"),
+    Index("dependency_by_parent", "parent_id", "status", "child_id"),
+    Index("dependency_failed", "child_id", "parent_id", postgresql_where=text("status > 4")),
+)
+
+dependency_note = Table(
+    "dependency_note",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("job_id", Uuid, nullable=False),
+    Column("user_id", Uuid, nullable=False),
+    Index("dependency_note_by_job", "job_id"),
 )
 
 blocked = Table(
@@ -370,6 +394,7 @@ finished = Table(
     Column("cancel_requested_at", Moment),
     Column("reason", Text),
     Column("fingerprint", BigInteger),
+    Column("canceled_by", Uuid),
     PrimaryKeyConstraint("user_id", "status", "job_id"),
     Index(
         "finished_by_failure",

@@ -37,6 +37,7 @@ def _standing(row: Row) -> Standing:
         ahead_of_key=row["ahead_of_key"],
         cost_s=row["cost"],
         pace=row["ended"] / max(row["measured_s"], 1.0) if row["ended"] else None,
+        waits_for=tuple(row["waits_for"] or ()),
         limits=None if row["lane_id"] is None else _limits(row),
     )
 

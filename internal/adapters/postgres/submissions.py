@@ -14,6 +14,7 @@ from internal.adapters.postgres.flows import Flows
 from internal.adapters.postgres.groups import Groups
 from internal.adapters.postgres.intake import Entry, Intake, Kept, topics_of_kept
 from internal.adapters.postgres.quota import Quota, admitting
+from internal.adapters.postgres.ties import Ties
 from internal.domain.accounts import Actor
 from internal.domain.errors import (
     IdempotencyConflictError,
@@ -50,7 +51,7 @@ class PostgresSubmissions:
         self, actor: Actor, jobs: Sequence[NewJob], batch_id: UUID | None = None
     ) -> list[Submitted]:
         entries = [Entry(job, (actor.user_id, job.queue, job.route)) for job in jobs]
-        if len(entries) == 1 and batch_id is None:
+        if len(entries) == 1 and batch_id is None and not jobs[0].parents:
             return [await self._groups.add(entries[0])]
         return await self._keep_batch(actor, entries, batch_id)
 
@@ -58,7 +59,9 @@ class PostgresSubmissions:
         self, actor: Actor, entries: Sequence[Entry], batch_id: UUID | None
     ) -> list[Submitted]:
         # One statement is a transaction already, unless a key may turn out to be taken.
-        several = batch_id is not None or any(entry.job.idempotency_key for entry in entries)
+        several = batch_id is not None or any(
+            entry.job.idempotency_key or entry.job.parents for entry in entries
+        )
         async with (
             self._database.hot() as connection,
             admitting(self._quota, connection, entries) as refused,
@@ -67,12 +70,15 @@ class PostgresSubmissions:
                 raise next(iter(refused.values()))
             flows = await self._flows.numbers(connection, {entry.flow for entry in entries})
             intake = Intake(connection, flows, aging=self._aging, batch_id=batch_id)
+            ties = Ties(connection, actor, [entry.job for entry in entries])
             async with connection.transaction() if several else nullcontext():
+                await ties.hold()
                 kept = [_unless_refused(each) for each in await intake.keep(entries)]
+                await ties.keep(kept)
                 if batch_id is not None:
                     ids = [entry.job.id for entry in entries]
                     await keep_batch(connection, actor, batch_id, ids, kept)
-        self._wakeups.send(*topics_of_kept(kept, intake.topics))
+        self._wakeups.send(*topics_of_kept(kept, intake.topics | ties.topics))
         return kept
 
     async def _keep_group(self, entries: Sequence[Entry]) -> Sequence[Kept | Exception]:

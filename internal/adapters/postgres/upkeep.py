@@ -30,6 +30,13 @@ RETIRE_TIMEOUT_S: Final = 600.0
 # Any constant will do, as long as nothing else on this database takes the same advisory lock.
 FOLD_LOCK: Final = 0x57494E44_464F4C44
 
+SETTLED_WAKES: Final = {
+    "queued": Topic.READY,
+    "scheduled": Topic.SCHEDULED,
+    "gated": Topic.GATE,
+    "told": Topic.OUTBOX,
+}
+
 _log = logging.getLogger(__name__)
 
 # How soon to look again at a gate that another process looks at.
@@ -130,7 +137,7 @@ class PostgresUpkeep:
     async def expire(self, limit: int) -> tuple[int, timedelta | None]:
         async with self._database.hot() as connection:
             (row,) = await connection.fetch(statement("expire"), limit)
-        self._wakeups.send(*topics_of(row, ("told", "freed")))
+        self._wakeups.send(*topics_of(row, ("told", "freed", "noted")))
         pause = None if row["next"] is None else timedelta(seconds=float(row["next"]))
         return row["looked"], pause
 
@@ -144,6 +151,13 @@ class PostgresUpkeep:
             answer = await record_ends(connection, self._aging, ends, now)
         self._wakeups.send(*topics_of(answer))
         return len(ends) - len(answer["late"])
+
+    async def settle_dependencies(self, limit: int) -> int:
+        query = "select * from settle_dependencies($1, $2)"
+        async with self._database.hot() as connection:
+            (row,) = await connection.fetch(query, limit, self._aging)
+        self._wakeups.send(*(topic for name, topic in SETTLED_WAKES.items() if row[name]))
+        return int(row["settled"])
 
     async def fold_counters(self, limit: int) -> int:
         async with self._database.hot() as connection:

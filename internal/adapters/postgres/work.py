@@ -12,6 +12,7 @@ from internal.adapters.postgres.codes import OUTCOME_CODE, STATUS_CODE
 from internal.adapters.postgres.columns import if_any, once
 from internal.adapters.postgres.database import Database, Hot, Row
 from internal.adapters.postgres.failures import note
+from internal.adapters.postgres.parents import with_parents
 from internal.adapters.postgres.statements import statement
 from internal.domain.jobs import Outcome, Status
 from internal.domain.ports.feed import Topic, Wakeups
@@ -26,6 +27,7 @@ WAKES: Final = {
     "scheduled": Topic.SCHEDULED,
     "told": Topic.OUTBOX,
     "freed": Topic.GATE,
+    "noted": Topic.RELEASE,
 }
 
 
@@ -47,9 +49,12 @@ class PostgresWork:
         async with self._database.hot() as connection:
             values = (worker_id, list(routes), limit, list(passed_over))
             rows = await connection.fetch(statement("claim"), *values, timeout=CLAIM_TIMEOUT_S)
+            jobs = [ClaimedJob(*row[:-1]) for row in rows]
+            if any(job.dependencies for job in jobs):
+                jobs = await with_parents(connection, jobs)
         if rows and rows[0]["told"]:
             self._wakeups.send(Topic.OUTBOX)
-        return [ClaimedJob(*row[:-1]) for row in rows]
+        return jobs
 
     async def is_waiting(self, routes: Sequence[str], passed_over: Sequence[UUID] = ()) -> bool:
         async with self._database.hot() as connection:
@@ -63,7 +68,7 @@ class PostgresWork:
             now = time.monotonic()
             if all(_is_plain_success(end) for end in ends):
                 (answer,) = await connection.fetch(statement("succeed"), *_successes(ends, now))
-                topics = topics_of(answer, ("told", "freed"))
+                topics = topics_of(answer, ("told", "freed", "noted"))
             else:
                 answer = await record_ends(connection, self._aging, ends, now)
                 topics = topics_of(answer)
@@ -221,7 +226,7 @@ def finished(end: Finish, now: float) -> tuple[Any, ...]:
 
 
 def topics_of(
-    answer: Row, names: Iterable[str] = ("queued", "scheduled", "told", "freed")
+    answer: Row, names: Iterable[str] = ("queued", "scheduled", "told", "freed", "noted")
 ) -> list[Topic]:
-    """Whom to wake: for jobs that wait again, for what was told, for places that came free."""
+    """Whom to wake: for jobs that wait again or are waited for, what was told, freed places."""
     return [WAKES[name] for name in names if answer[name]]

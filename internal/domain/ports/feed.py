@@ -20,6 +20,7 @@ class Topic(StrEnum):
     SCHEDULES = "schedules"
     CANCEL = "cancel"
     GATE = "gate"
+    RELEASE = "release"
     OUTBOX = "outbox"
     FEED = "feed"
     OPERATIONS = "operations"

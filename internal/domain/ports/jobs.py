@@ -17,6 +17,9 @@ from internal.domain.stats import Stats
 from internal.domain.submission import NewJob
 from internal.domain.why import Standing
 
+# A job, and one that waits for it.
+Edge = tuple[UUID, UUID]
+
 
 class Submitted(msgspec.Struct, frozen=True):
     """What became of one submission; `deduplicated` when its key named an existing job."""
@@ -41,6 +44,7 @@ class JobSubmissions(Protocol):
                 the index.
             QuotaExceededError: when the user would have more unfinished jobs than allowed. Jobs
                 that exist by their keys do not count.
+            ValidationError: when a job depends on one that is unknown or another user's.
         """
 
 
@@ -94,7 +98,11 @@ class JobCommands(Protocol):
         """Cancel a waiting job at once; ask a running one to stop. Asking again changes nothing."""
 
     async def retry(self, actor: Actor, job_id: UUID) -> None:
-        """Queue a failed or canceled job again with at least one attempt left, and note that."""
+        """Queue a failed or canceled job again with at least one attempt left, and note that.
+
+        One that waits for jobs, all of which may still succeed, is blocked again. What was
+        canceled because of it is soon blocked again too.
+        """
 
     async def edit(self, actor: Actor, job_id: UUID, payload: str) -> None:
         """Give a job that waits, failed or was canceled another payload; the one before is kept.
@@ -104,6 +112,13 @@ class JobCommands(Protocol):
 
     async def delete(self, actor: Actor, job_id: UUID) -> None:
         """Forget a finished job, its history and its idempotency key."""
+
+
+class Ties(Protocol):
+    """What depends on what among one's own jobs."""
+
+    async def edges(self, actor: Actor, job_ids: Sequence[UUID], limit: int) -> list[Edge]:
+        """Up to so many dependencies of these jobs, those on them included, without repeats."""
 
 
 class Summaries(Protocol):

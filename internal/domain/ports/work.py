@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from typing import Protocol
+from types import MappingProxyType
+from typing import Final, Protocol
 from uuid import UUID
 
 import msgspec
 
 from internal.domain.failures import Failure
+from internal.domain.handlers import Parent
 from internal.domain.jobs import Outcome, Settlement
 from internal.domain.retry import Backoff, Strategy
+
+NO_PARENTS: Final[Mapping[str, Parent]] = MappingProxyType({})
 
 
 class Lease(msgspec.Struct, frozen=True, gc=False):
@@ -43,8 +47,9 @@ class ClaimedJob(msgspec.Struct, frozen=True, gc=False):
     """A leased job: all that running it needs. `token` fences every later write about it.
 
     `tag` is its start in virtual time: the lower, the sooner its turn, also between claims.
-    `weight` is its user's. `expired`: it is not worth running any more. The fields stand in the
-    order of the claim's columns: a row makes one.
+    `weight` is its user's. `expired`: it is not worth running any more. `parents` are those of its
+    `dependencies` that it waited for. The other fields stand in the order of the claim's columns: a
+    row makes one.
     """
 
     id: UUID
@@ -63,6 +68,8 @@ class ClaimedJob(msgspec.Struct, frozen=True, gc=False):
     tag: float
     weight: float
     expired: bool = False
+    dependencies: int = 0
+    parents: Mapping[str, Parent] = NO_PARENTS
 
     @property
     def lease(self) -> Lease:
@@ -211,6 +218,15 @@ class Upkeep(Protocol):
         Empty queues sleep, and users whose queues no live worker serves; those that one serves
         again wake; the others learn where their first job stands. A job that comes meanwhile is
         never overlooked.
+        """
+
+    async def settle_dependencies(self, limit: int) -> int:
+        """Move on, or cancel, what waited for jobs that have ended; how many of those were seen.
+
+        What was canceled that way is blocked again when the job it waited for is retried. Up to
+        `limit` dependencies of one user at a time; no two processes are at the same user, so that
+        of two parents that end together the later one sees the other. To be called until it
+        answers 0: what it cancels may itself be waited for.
         """
 
     async def fold_counters(self, limit: int) -> int:

@@ -7,13 +7,14 @@ import math
 import threading
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 from uuid import UUID
 
 import msgspec
 
 from internal.domain.attempt_log import MAX_NOTE_CHARS, shortened
+from internal.domain.handlers import Parent
 from internal.domain.ids import new_worker_id
 from internal.domain.ports.work import ClaimedJob, Lease, LoggedLine, Progress
 from internal.services.worker.attempt_log import AttemptLog
@@ -92,6 +93,11 @@ class Running(msgspec.Struct, eq=False):
     def max_attempts(self) -> int:
         """After how many failures the job fails for good."""
         return self.job.max_attempts
+
+    @property
+    def parents(self) -> Mapping[str, Parent]:
+        """The jobs that this one waited for."""
+        return self.job.parents
 
     @property
     def canceled(self) -> bool:

@@ -605,6 +605,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/workflows/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** All jobs that a job is connected with */
+        get: operations["workflow"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/ws/ticket": {
         parameters: {
             query?: never;
@@ -830,6 +847,8 @@ export interface components {
             concurrency_key: string | null;
             rate_key: string | null;
             expires_at: string | null;
+            name: string | null;
+            on_dependency_failure: components["schemas"]["OnDependencyFailure"];
         };
         /**
          * Priority
@@ -843,6 +862,12 @@ export interface components {
          * @enum {unknown}
          */
         Status: "blocked" | "canceled" | "failed" | "queued" | "running" | "scheduled" | "succeeded";
+        /**
+         * OnDependencyFailure
+         * @description What becomes of a job when one that it waits for fails or is canceled.
+         * @enum {unknown}
+         */
+        OnDependencyFailure: "cancel" | "run";
         /**
          * SubmittedAnswer
          * @description The job that was taken in, or the one that existed.
@@ -885,6 +910,9 @@ export interface components {
             concurrency_key: string | null;
             rate_key: string | null;
             expires_at: string | null;
+            name: string | null;
+            depends_on: string[];
+            on_dependency_failure: components["schemas"]["OnDependencyFailure"];
             deduplicated: boolean;
         };
         /**
@@ -935,6 +963,12 @@ export interface components {
             concurrency_key?: string | null;
             /** @default null */
             rate_key?: string | null;
+            /** @default null */
+            name?: string | null;
+            /** @default null */
+            depends_on?: string[] | null;
+            /** @default null */
+            on_dependency_failure?: components["schemas"]["OnDependencyFailure"] | null;
         };
         /**
          * BackoffRequest
@@ -1027,6 +1061,9 @@ export interface components {
             concurrency_key: string | null;
             rate_key: string | null;
             expires_at: string | null;
+            name: string | null;
+            depends_on: string[];
+            on_dependency_failure: components["schemas"]["OnDependencyFailure"];
         };
         /**
          * AttemptsAnswer
@@ -1527,6 +1564,27 @@ export interface components {
          */
         PreviewAnswer: {
             data: string[];
+        };
+        /**
+         * WorkflowAnswer
+         * @description All jobs that are connected with one.
+         */
+        WorkflowAnswer: {
+            data: components["schemas"]["Workflow"];
+        };
+        /**
+         * Workflow
+         * @description Jobs that depend on each other, the nearest to the one asked for first.
+         *
+         *         An edge goes from a job to one that waits for it. `truncated`: there is more than is shown.
+         */
+        Workflow: {
+            jobs: components["schemas"]["JobSummary"][];
+            edges: [
+                string,
+                string
+            ][];
+            truncated: boolean;
         };
         /**
          * TicketAnswer
@@ -4365,6 +4423,74 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["ScheduleAnswer"];
+                };
+            };
+            /** @description `VALIDATION_ERROR`: The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `UNAUTHENTICATED`: A valid access token is required: log in, then send 'Authorization: Bearer ACCESS_TOKEN' */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `NOT_FOUND`: There is no such thing, or it is not yours */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `RATE_LIMITED`: Too many attempts: wait and try again */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `UNAVAILABLE`: The database is not reachable now: try again shortly */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    workflow: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The id of any job of it */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description All jobs that a job is connected with */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WorkflowAnswer"];
                 };
             };
             /** @description `VALIDATION_ERROR`: The request is not valid */

@@ -28,6 +28,8 @@ export function aSummary(fields: Partial<JobSummary> = {}): JobSummary {
     concurrency_key: null,
     rate_key: null,
     expires_at: null,
+    name: null,
+    on_dependency_failure: "cancel",
     ...fields,
   };
 }
@@ -39,6 +41,7 @@ export function aJob(fields: Partial<Job> = {}): Job {
     payload: {},
     result: null,
     last_error: null,
+    depends_on: [],
     backoff: { strategy: "exponential", base_ms: 2000, max_ms: 60_000, jitter: 0 },
     ...fields,
   };

@@ -40,6 +40,9 @@ done as (
          version + 1, run_at, awaited, 6
   from taken
 ),
+noted as (
+  insert into dependency_note (job_id, user_id) select job_id, user_id from taken where awaited
+),
 asked as (
   update lease
   set cancel_requested_at = now(), version = version + 1

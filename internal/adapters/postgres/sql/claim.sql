@@ -179,7 +179,7 @@ details as (
   -- The bounds leave out the other days, which an array alone does not; the users make a look-up
   -- by id the better choice even over a day that was empty when this was planned.
   select id, type, payload, backoff_strategy, backoff_base_ms, backoff_max_ms, backoff_jitter,
-         timeout_ms, coalesce(expires_at <= now(), false) as expired
+         timeout_ms, coalesce(expires_at <= now(), false) as expired, parents
   from job
   where user_id = any(array(select distinct user_id from by_flow))
     and id = any(array(select job_id from served))
@@ -188,7 +188,7 @@ details as (
 )
 select s.job_id, s.user_id, s.version + 1 as token, j.type, j.payload, s.number + 1 as number,
        s.attempts, s.max_attempts, j.backoff_strategy, j.backoff_base_ms, j.backoff_max_ms,
-       j.backoff_jitter, j.timeout_ms, s.tag, s.weight, j.expired,
+       j.backoff_jitter, j.timeout_ms, s.tag, s.weight, j.expired, j.parents,
        exists (select from told) as told
 from served s
 full join details j on j.id = s.job_id

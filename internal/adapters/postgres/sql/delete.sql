@@ -1,5 +1,5 @@
 -- Forget finished jobs with their histories and keys. $1 user, $2 jobs in order.
--- Answers with those that had finished.
+-- Answers with those that had finished and that no unfinished job needs.
 with taken as (
   delete from finished
   where user_id = $1
@@ -8,6 +8,7 @@ with taken as (
     and job_id >= ($2::uuid[])[1]
     and job_id <= ($2::uuid[])[cardinality($2::uuid[])]
     and status in (4, 5, 6)
+    and not (awaited and is_needed(user_id, job_id))
   returning *
 ),
 gone as (
@@ -36,6 +37,11 @@ replays as (
 ),
 payloads as (
   delete from past_payload where job_id = any(array(select job_id from taken))
+),
+apart as (
+  delete from dependency
+  where child_id = any(array(select job_id from taken))
+     or parent_id = any(array(select job_id from taken))
 ),
 free as (
   delete from idempotency

@@ -85,6 +85,11 @@ done as (
          version + 1, run_at, awaited, 6, 'expired: it had not started by expires_at'
   from taken
 ),
+noted as (
+  -- Others wait for the end of these.
+  insert into dependency_note (job_id, user_id) select job_id, user_id from taken where awaited
+  returning id
+),
 over as materialized (
   select place, job_id
   from due d
@@ -120,4 +125,5 @@ told as (
 select (select count(*) from due) as looked,
        exists (select from told) as told,
        exists (select from from_ready where lane_id is not null) as freed,
+       exists (select from noted) as noted,
        extract(epoch from (select min(at) from expiry where at > now()) - now()) as next

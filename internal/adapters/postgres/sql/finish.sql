@@ -74,6 +74,12 @@ queued as (
   from ended
   where status = 2
 ),
+noted as (
+  -- Others wait for the end of these.
+  insert into dependency_note (job_id, user_id)
+  select job_id, user_id from ended where awaited and status >= 4
+  returning id
+),
 freed as (
   insert into gate_note (lane_id)
   select distinct lane_id from ended where lane_id is not null and status <> 2
@@ -106,6 +112,7 @@ told as (
 )
 select exists (select from told) as told,
        exists (select from freed) as freed,
+       exists (select from noted) as noted,
        exists (select from ended where status = 1) as scheduled,
        exists (select from ended where status = 2) as queued,
        array(select job_id from input

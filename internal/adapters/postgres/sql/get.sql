@@ -2,13 +2,16 @@
 select j.id, j.type, j.queue, j.priority, s.status, s.attempts, s.max_attempts, s.run_at,
        j.backoff_strategy, j.backoff_base_ms, j.backoff_max_ms, j.backoff_jitter, j.timeout_ms,
        j.idempotency_key, j.tags, j.concurrency_key, j.rate_key,
-       j.expires_at, j.payload, j.created_at,
+       j.expires_at, j.name, j.runs_anyway, j.payload, j.created_at,
        case when s.status = 4 then a.result end as result,
        coalesce(s.reason, a.error) as last_error,
        case when s.status = 3 then s.progress when s.status >= 4 then a.progress end as progress,
        case when s.status = 3 then s.progress_note
             when s.status >= 4 then a.progress_note end as progress_note,
        s.cancel_requested_at, s.version,
+       case when j.parents > 0 then array(
+         select parent_id from dependency where child_id = j.id order by parent_id
+       ) end as depends_on,
        s.since as updated_at,
        case when s.status = 3 then s.since else a.started_at end as started_at,
        case when s.status >= 4 then s.since end as finished_at

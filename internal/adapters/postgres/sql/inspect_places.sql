@@ -30,7 +30,7 @@ slice as materialized (
   select * from place order by user_id, job_id fetch first $1 rows with ties
 ),
 looked as materialized (
-  select s.*, j.user_id as owner, f.user_id as flow_owner, d.finished, a.*,
+  select s.*, j.user_id as owner, f.user_id as flow_owner, d.finished, a.*, q.is_kept,
          w.id is null or w.expires_at < now() - interval '1 minute' as is_abandoned
   from slice s
   -- limit 1: else the planner may make joins of them that read whole tables
@@ -47,6 +47,38 @@ looked as materialized (
     from attempt where job_id = s.job_id
   ) a on true
   left join lateral (select * from worker where id = s.worker_id limit 1) w on true
+  left join lateral (
+    -- by a parent whose end will be told or was just told, or it was itself just put here
+    select true as is_kept
+    from (
+      select job_id from dependency_note where job_id = s.job_id
+      union all
+      select d.parent_id
+      from dependency d
+      cross join lateral (
+        select job_id from dependency_note where job_id = d.parent_id
+        union all
+        select job_id from blocked
+        where user_id = s.user_id and job_id = d.parent_id and awaited
+        union all
+        select job_id from scheduled
+        where user_id = s.user_id and job_id = d.parent_id and awaited
+        union all
+        select job_id from gated
+        where user_id = s.user_id and job_id = d.parent_id and awaited
+        union all
+        select job_id from ready
+        where user_id = s.user_id and job_id = d.parent_id and awaited
+        union all
+        select job_id from lease
+        where user_id = s.user_id and job_id = d.parent_id and awaited
+        limit 1
+      ) p
+      where d.child_id = s.job_id and d.status is null
+    ) keepers
+    where s.state = 'blocked'
+    limit 1
+  ) q on true
 ),
 breach as (
   select 6 as number,
@@ -62,7 +94,8 @@ breach as (
   select 6, format('job %s stands in %s without a queue', job_id, state)
   from looked where flow_owner is null
   union all
-  select 6, format('job %s is blocked, but by nothing', job_id) from looked where state = 'blocked'
+  select 6, format('job %s is blocked, but by nothing', job_id) from looked
+  where state = 'blocked' and is_kept is null
   union all
   select 6, format('job %s is leased to %s, which ended, and nobody rescues it: does a worker run?',
                    job_id, worker_id)

@@ -6,6 +6,7 @@ with over as materialized (
   from finished
   where job_id < day_floor(((now() - least($1::interval, $2::interval)) at time zone 'UTC')::date)
     and since < now() - case when status = 5 then $2::interval else $1::interval end
+    and not (awaited and is_needed(user_id, job_id))
   limit $3
   for update skip locked
 ),
@@ -14,12 +15,17 @@ taken as (
   -- by place, as in claim.sql; the job as well, since partitions number their places alike
   where ctid = any(array(select place from over))
     and job_id = any(array(select job_id from over))
-  returning job_id, flow_id, user_id, status
+  returning job_id, flow_id, user_id, status, awaited
 ),
 gone as (
   delete from job
   where id = any(array(select job_id from taken))
-  returning user_id, idempotency_key
+  returning id, user_id, idempotency_key, parents
+),
+apart as (
+  delete from dependency
+  where child_id = any(array(select id from gone where parents > 0))
+     or parent_id = any(array(select job_id from taken where awaited))
 ),
 history as (
   delete from attempt where job_id = any(array(select job_id from taken))

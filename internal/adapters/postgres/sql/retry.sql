@@ -1,4 +1,5 @@
--- Queue failed or canceled jobs again with at least one attempt left.
+-- Queue failed or canceled jobs again with at least one attempt left; those that only wait for jobs
+-- that have not ended are blocked again.
 -- $1 user, $2 jobs in order, $3 aging step, $4 the operation that this is a part of.
 -- Answers with those that were in such a state.
 with taken as (
@@ -14,12 +15,31 @@ with taken as (
 keyed as materialized (
   select t.*, coalesce(j.concurrency_key, '') as concurrency_key,
          coalesce(j.rate_key, '') as rate_key,
-         f.limited or j.concurrency_key is not null or j.rate_key is not null as is_gated
+         w.is_blocked,
+         not w.is_blocked
+           and (f.limited or j.concurrency_key is not null or j.rate_key is not null) as is_gated
   from taken t
   cross join lateral (select limited from flow where id = t.flow_id limit 1) f
   cross join lateral (
-    select concurrency_key, rate_key from job where id = t.job_id and user_id = $1 limit 1
+    select concurrency_key, rate_key, parents from job
+    where id = t.job_id and user_id = $1
+    limit 1
   ) j
+  cross join lateral (
+    select j.parents > 0
+           and (select true from dependency
+                where child_id = t.job_id and (status is null or status > 4)
+                limit 1) is not null
+           -- of none of these, as far as it is not retried itself
+           and (select true from dependency d
+                where d.child_id = t.job_id
+                  and d.status > 4
+                  and d.parent_id <> all($2::uuid[])
+                  and (select true from finished
+                       where user_id = $1 and status in (5, 6) and job_id = d.parent_id
+                       limit 1)
+                limit 1) is null as is_blocked
+  ) w
 ),
 lanes as materialized (
   -- in one order: those who make the same lanes wait for each other
@@ -34,6 +54,14 @@ lanes as materialized (
 lined as materialized (
   select * from keyed left join lanes using (flow_id, concurrency_key, rate_key, is_gated)
 ),
+standing as (
+  insert into blocked (job_id, user_id, flow_id, priority, attempts, number, max_attempts,
+                       version, run_at, awaited)
+  select job_id, user_id, flow_id, priority, attempts, number,
+         greatest(max_attempts, attempts + 1), version + 1, now(), awaited
+  from lined
+  where is_blocked
+),
 queued as (
   insert into ready (job_id, user_id, flow_id, priority, attempts, number, max_attempts,
                      version, run_at, awaited, rank)
@@ -41,7 +69,7 @@ queued as (
          greatest(max_attempts, attempts + 1), version + 1, now(), awaited,
          now() + priority * $3::interval
   from lined
-  where lane_id is null
+  where lane_id is null and not is_blocked
 ),
 held as (
   insert into gated (job_id, user_id, flow_id, priority, attempts, number, max_attempts,
@@ -50,20 +78,27 @@ held as (
          greatest(max_attempts, attempts + 1), version + 1, now(), lane_id, awaited,
          now() + priority * $3::interval
   from lined
-  where lane_id is not null
+  where lane_id is not null and not is_blocked
 ),
 noted as (
-  insert into gate_note (lane_id) select lane_id from lined where lane_id is not null
+  insert into gate_note (lane_id)
+  select lane_id from lined where lane_id is not null and not is_blocked
+),
+looking as (
+  -- What was canceled by its end may rise again. And what it waits for may have ended meanwhile.
+  insert into dependency_note (job_id, user_id)
+  select job_id, user_id from lined where awaited or is_blocked
 ),
 replayed as (
   insert into replay (job_id, user_id, from_status, after_attempt, operation_id)
   select job_id, user_id, status, number, $4::uuid from taken
 ),
 counted as (
-  insert into counter_delta (flow_id, user_id, queued, failed, canceled)
-  select flow_id, user_id, count(*), -count(*) filter (where status = 5),
+  insert into counter_delta (flow_id, user_id, blocked, queued, failed, canceled)
+  select flow_id, user_id, count(*) filter (where is_blocked),
+         count(*) filter (where not is_blocked), -count(*) filter (where status = 5),
          -count(*) filter (where status = 6)
-  from taken
+  from keyed
   group by flow_id, user_id
 ),
 told as (

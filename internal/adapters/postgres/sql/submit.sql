@@ -1,6 +1,7 @@
 -- Keep new jobs, each with its place in line or in time, in one round trip.
 -- $1 batch, $2 aging step, then a column of values each; one whose values are all alike comes with
 -- the first of them only, and one without any comes empty.
+-- One with parents is blocked; what it waits for is written next (submissions.py).
 -- Answers with its time, and with the jobs it left out because their keys exist.
 with input as materialized (
   select coalesce(user_id, ($3::uuid[])[1]) as user_id,
@@ -19,16 +20,18 @@ with input as materialized (
          coalesce(timeout_ms, ($16::int[])[1]) as timeout_ms,
          tags,
          coalesce(run_at, now() + delay_ms * interval '1 ms') as run_at,
-         key, request_hash, concurrency_key, rate_key, expires_at
+         key, request_hash, concurrency_key, rate_key, expires_at,
+         name, parents, runs_anyway, is_awaited
   from unnest($3::uuid[], $4::int[], $5::uuid[], $6::text[], $7::text[], $8::text[],
               $9::smallint[], $10::text[], $11::smallint[], $12::text[], $13::bigint[],
               $14::bigint[], $15::float8[], $16::int[], $17::text[], $18::timestamptz[],
               $19::text[], $20::bytea[], $21::text[], $22::text[], $23::timestamptz[],
-              $24::bigint[])
+              $24::bigint[], $25::text[], $26::smallint[], $27::boolean[], $28::boolean[])
     as i(user_id, flow_id, id, type, queue, route,
          priority, payload, max_attempts, strategy, base_ms,
          max_ms, jitter, timeout_ms, tags, run_at,
-         key, request_hash, concurrency_key, rate_key, expires_at, delay_ms)
+         key, request_hash, concurrency_key, rate_key, expires_at, delay_ms,
+         name, parents, runs_anyway, is_awaited)
 ),
 keyed as (
   insert into idempotency (user_id, key, request_hash, job_id)
@@ -48,11 +51,14 @@ limited as materialized (
     and limited
 ),
 fresh as materialized (
-  select *,
+  select input.*,
+         coalesce(is_awaited, false) as awaited,
          greatest(coalesce(run_at, now()), now()) as due,
-         coalesce(run_at > now(), false) as later,
-         concurrency_key is not null or rate_key is not null
-           or flow_id = any(array(select id from limited)) as is_gated
+         parents is not null as is_blocked,
+         parents is null and coalesce(run_at > now(), false) as later,
+         parents is null
+           and (concurrency_key is not null or rate_key is not null
+                or flow_id = any(array(select id from limited))) as is_gated
   from input
   where key is null or id in (select job_id from keyed)
 ),
@@ -69,7 +75,8 @@ lanes as materialized (
 ),
 lined as materialized (
   -- A full join is hashed, as in claim.sql.
-  select f.id, f.user_id, f.flow_id, f.priority, f.max_attempts, f.due, f.later, l.lane_id
+  select f.id, f.user_id, f.flow_id, f.priority, f.max_attempts, f.due, f.later, f.awaited,
+         l.lane_id
   from (select * from fresh where is_gated) f
   full join lanes l
     on l.flow_id = f.flow_id
@@ -80,34 +87,43 @@ lined as materialized (
 kept as (
   insert into job (id, user_id, type, queue, route, priority, payload, max_attempts,
                    backoff_strategy, backoff_base_ms, backoff_max_ms, backoff_jitter, timeout_ms,
-                   idempotency_key, tags, batch_id, concurrency_key, rate_key, expires_at)
+                   idempotency_key, tags, batch_id, concurrency_key, rate_key, expires_at,
+                   name, parents, runs_anyway)
   select id, user_id, type, queue, route, priority, payload::json, max_attempts,
          strategy, base_ms, max_ms, jitter, timeout_ms,
          key,
          case when tags is null then '{}'
               else array(select json_array_elements_text(tags::json)) end,
-         $1, concurrency_key, rate_key, expires_at
+         $1, concurrency_key, rate_key, expires_at,
+         name, coalesce(parents, 0), coalesce(runs_anyway, false)
   from fresh
 ),
 expiring as (
   insert into expiry (job_id, user_id, at)
   select id, user_id, expires_at from fresh where expires_at is not null
 ),
+standing as (
+  insert into blocked (job_id, user_id, flow_id, priority, attempts, number, max_attempts,
+                       version, run_at, awaited)
+  select id, user_id, flow_id, priority, 0, 0, max_attempts, 1, due, awaited
+  from fresh
+  where is_blocked
+),
 waiting as (
   insert into scheduled (job_id, user_id, flow_id, priority, attempts, number, max_attempts,
-                         version, run_at, lane_id)
-  select id, user_id, flow_id, priority, 0, 0, max_attempts, 1, due, null
+                         version, run_at, lane_id, awaited)
+  select id, user_id, flow_id, priority, 0, 0, max_attempts, 1, due, null, awaited
   from fresh
   where later and not is_gated
   union all
-  select id, user_id, flow_id, priority, 0, 0, max_attempts, 1, due, lane_id
+  select id, user_id, flow_id, priority, 0, 0, max_attempts, 1, due, lane_id, awaited
   from lined
   where later
 ),
 held as (
   insert into gated (job_id, user_id, flow_id, priority, attempts, number, max_attempts,
-                     version, run_at, lane_id, rank)
-  select id, user_id, flow_id, priority, 0, 0, max_attempts, 1, due, lane_id,
+                     version, run_at, lane_id, awaited, rank)
+  select id, user_id, flow_id, priority, 0, 0, max_attempts, 1, due, lane_id, awaited,
          due + priority * $2::interval
   from lined
   where not later
@@ -118,20 +134,22 @@ noted as (
 ),
 queued as (
   insert into ready (job_id, user_id, flow_id, priority, attempts, number, max_attempts,
-                     version, run_at, rank)
-  select id, user_id, flow_id, priority, 0, 0, max_attempts, 1, due, due + priority * $2::interval
+                     version, run_at, awaited, rank)
+  select id, user_id, flow_id, priority, 0, 0, max_attempts, 1, due, awaited,
+         due + priority * $2::interval
   from fresh
-  where not later and not is_gated
+  where not later and not is_gated and not is_blocked
 ),
 by_flow as materialized (
   select flow_id, user_id,
-         count(*) filter (where later) as later, count(*) filter (where not later) as queued
+         count(*) filter (where is_blocked) as blocked, count(*) filter (where later) as later,
+         count(*) filter (where not later and not is_blocked) as queued
   from fresh
   group by flow_id, user_id
 ),
 counted as (
-  insert into counter_delta (flow_id, user_id, scheduled, queued)
-  select flow_id, user_id, later, queued from by_flow
+  insert into counter_delta (flow_id, user_id, blocked, scheduled, queued)
+  select flow_id, user_id, blocked, later, queued from by_flow
 ),
 told as (
   -- Of users somebody listens to; more than a hundred at once are quicker read again: null.

@@ -42,6 +42,12 @@ done as (
          version, run_at, awaited, 4, cancel_requested_at
   from ended
 ),
+noted as (
+  -- Others wait for the end of these.
+  insert into dependency_note (job_id, user_id)
+  select job_id, user_id from ended where awaited
+  returning id
+),
 freed as (
   insert into gate_note (lane_id)
   select distinct lane_id from ended where lane_id is not null
@@ -75,5 +81,6 @@ told as (
 )
 select exists (select from told) as told,
        exists (select from freed) as freed,
+       exists (select from noted) as noted,
        array(select job_id from input
              where job_id not in (select job_id from ended)) as late

@@ -1,7 +1,7 @@
 -- Jobs without their large fields, the newest first. $1 owners, $2 jobs.
 select j.user_id, j.id, j.type, j.queue, j.priority, s.status, s.attempts, s.max_attempts,
        s.run_at, j.timeout_ms, j.idempotency_key, j.tags, j.concurrency_key, j.rate_key,
-       j.expires_at, j.created_at,
+       j.expires_at, j.name, j.runs_anyway, j.created_at,
        left(j.payload::text, 200) as payload_preview,
        left(split_part(coalesce(s.reason, a.error), e'\n', 1), 200) as error_preview,
        case when s.status = 3 then s.progress when s.status >= 4 then a.progress end as progress,

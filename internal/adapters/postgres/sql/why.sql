@@ -17,6 +17,11 @@ with place as materialized (
 select p.status, p.run_at, p.lane_id, j.queue, j.type, now() as now,
        f.paused, f.cost,
        (select true from worker where expires_at > now() and f.route = any(routes) limit 1) as served,
+       case when p.status = 0 then array(
+         select parent_id::text from dependency
+         where child_id = $2 and status is null
+         order by parent_id
+       ) end as waits_for,
        case when p.lane_id is null
             then (select count(*) from (
                     select from ready

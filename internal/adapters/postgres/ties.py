@@ -1,0 +1,85 @@
+"""What new jobs wait for."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Final
+from uuid import UUID
+
+from internal.adapters.postgres.database import Hot
+from internal.domain.accounts import Actor
+from internal.domain.errors import FieldError, UnavailableError, ValidationError
+from internal.domain.ports.feed import Topic
+from internal.domain.ports.jobs import Submitted
+from internal.domain.submission import NewJob
+
+MOST_FAULTS: Final = 100
+
+
+class Ties:
+    """Dependencies of one user's new jobs, within the transaction that keeps the jobs."""
+
+    def __init__(self, connection: Hot, actor: Actor, jobs: Sequence[NewJob]) -> None:
+        self._connection = connection
+        self._actor = actor
+        self._jobs = jobs
+        self._children = [job for job in jobs if job.parents]
+        # What to wake others for: one may have ended already, or was put to its gate anew.
+        self.topics = {Topic.RELEASE, Topic.GATE} if self._children else set[Topic]()
+
+    async def hold(self) -> None:
+        """Have the ends told of those they wait for, but for those among the new jobs themselves.
+
+        None of them ends before the transaction does. Before the jobs are kept, whose locks may be
+        wanted by those who hold these (migration 0011).
+
+        Raises:
+            ValidationError: naming those that are unknown or another user's.
+        """
+        if self._children:
+            parents = {id_ for job in self._children for id_ in job.parents}
+            missing = await self._await(parents - {job.id for job in self._jobs})
+            if missing:
+                raise ValidationError.of(*self._faults(missing)[:MOST_FAULTS])
+
+    async def keep(self, kept: Sequence[Submitted]) -> None:
+        """Write down who waits for whom; a job that existed already stands for the new one.
+
+        Raises:
+            UnavailableError: when one that existed is deleted just now.
+        """
+        if not self._children:
+            return
+        there = {
+            job.id: each.id for job, each in zip(self._jobs, kept, strict=True) if each.deduplicated
+        }
+        edges = {
+            (child.id, there.get(parent, parent))
+            for child in self._children
+            if child.id not in there
+            for parent in child.parents
+        }
+        if await self._await({parent for _, parent in edges} & set(there.values())):
+            raise UnavailableError("a job with one of these keys was just deleted: send them again")
+        query = """
+            insert into dependency (child_id, parent_id, user_id)
+            select child_id, parent_id, $3
+            from unnest($1::uuid[], $2::uuid[]) as e(child_id, parent_id)
+        """
+        columns = ([child for child, _ in edges], [parent for _, parent in edges])
+        await self._connection.execute(query, *columns, self._actor.user_id)
+
+    async def _await(self, parents: Collection[UUID]) -> set[UUID]:
+        """Those that the user does not have."""
+        if not parents:
+            return set()
+        query = "select await_parents($1, $2)"
+        return set(await self._connection.fetchval(query, self._actor.user_id, list(parents)))
+
+    def _faults(self, missing: Collection[UUID]) -> list[FieldError]:
+        return [
+            FieldError("depends_on", f"there is no job {id_}, or it is not yours", job.index)
+            for job in self._children
+            for id_ in job.parents
+            if id_ in missing
+        ]
