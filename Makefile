@@ -39,7 +39,8 @@ chaos: .venv/.dev ## Random histories, crashes and large tables, for long (STEPS
 		WINDLASS_CHAOS_ROWS=$(or $(ROWS),1000000) \
 		$(BIN)/pytest -k 'embedded or round or plans' \
 		tests/integration/test_plans.py tests/integration/test_histories.py \
-		tests/integration/test_gate_histories.py tests/e2e/test_crashes.py tests/e2e/test_gates.py
+		tests/integration/test_gate_histories.py tests/integration/test_gate_storm.py \
+		tests/e2e/test_crashes.py tests/e2e/test_gates.py
 
 check: check-python check-web check-container ## Check format, lint, types, import contracts and the container files
 

@@ -10,6 +10,7 @@ from typing import Final
 
 import pytest
 
+from internal.domain.ids import new_id
 from internal.domain.jobs import Outcome, Status
 from internal.domain.ports.work import ClaimedJob, Finish, LoggedLine
 from tests.support.store import ROUTES, Store, a_job, an_end
@@ -57,7 +58,7 @@ async def test_a_batch_without_keys_asks_once(tapped: Tapped) -> None:
     actor = await store.a_user()
     await store.submit(actor)
     wire.forget()
-    await store.submissions.submit(actor, [a_job(index) for index in range(100)])
+    await store.submissions.submit(actor, [a_job(index) for index in range(100)], new_id())
     assert asked(wire) == ONCE
 
 

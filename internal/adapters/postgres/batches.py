@@ -10,28 +10,14 @@ from sqlalchemy import Select, select
 
 from internal.adapters.postgres import schema
 from internal.adapters.postgres.codes import STATUSES
-from internal.adapters.postgres.database import Database, Hot, Row
+from internal.adapters.postgres.database import Database, Row
 from internal.adapters.postgres.statements import statement
 from internal.domain.accounts import Actor
 from internal.domain.batches import BatchPage, BatchProgress, BatchSummary, finished_of
 from internal.domain.listing import Page
 from internal.domain.ports.feed import Topic, Wakeups
-from internal.domain.ports.jobs import Submitted
 
 BEFORE_ALL: Final = UUID(int=0)
-
-
-async def keep_batch(
-    connection: Hot, actor: Actor, batch_id: UUID, ids: Sequence[UUID], kept: Sequence[Submitted]
-) -> None:
-    """Note a batch in the transaction of its jobs; `ids` are those that they were to have."""
-    query = """
-        insert into batch (id, user_id, total, first_job, last_job, waits_for)
-        values ($1, $2, $3, $4, $5, $6)
-    """
-    fresh = [each.id for each in kept if not each.deduplicated]
-    values = (len(fresh), min(ids), max(ids), max(fresh, default=None))
-    await connection.execute(query, batch_id, actor.user_id, *values)
 
 
 class PostgresBatches:

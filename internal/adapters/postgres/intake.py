@@ -47,6 +47,7 @@ class Intake:
         self._connection = connection
         self._flows = flows
         self._common = (batch_id, aging)
+        self._bounds: tuple[UUID, UUID] | None = None
         # What to wake others for: somebody listens to what was kept, or some of it waits at a gate.
         self.topics: set[Topic] = set()
 
@@ -67,8 +68,10 @@ class Intake:
         users = once([entry.flow[0] for entry in entries])
         flows = once([self._flows[entry.flow] for entry in entries])
         columns = _columns([entry.job for entry in entries])
+        # Ids only grow (domain/ids.py).
+        self._bounds = self._bounds or (entries[0].job.id, entries[-1].job.id)
         (row,) = await self._connection.fetch(
-            statement("submit"), *self._common, users, flows, *columns
+            statement("submit"), *self._common, users, flows, *columns, *self._bounds
         )
         self.topics |= {Topic.OUTBOX} if row["told"] else set()
         self.topics |= {Topic.GATE} if row["noted"] else set()

@@ -8,7 +8,6 @@ from datetime import timedelta
 from typing import Final
 from uuid import UUID
 
-from internal.adapters.postgres.batches import keep_batch
 from internal.adapters.postgres.database import Database
 from internal.adapters.postgres.flows import Flows
 from internal.adapters.postgres.groups import Groups
@@ -58,10 +57,9 @@ class PostgresSubmissions:
     async def _keep_batch(
         self, actor: Actor, entries: Sequence[Entry], batch_id: UUID | None
     ) -> list[Submitted]:
-        # One statement is a transaction already, unless a key may turn out to be taken.
-        several = batch_id is not None or any(
-            entry.job.idempotency_key or entry.job.parents for entry in entries
-        )
+        # One statement is a transaction already, unless a key may turn out to be taken, or there
+        # are dependencies to write down.
+        several = any(entry.job.idempotency_key or entry.job.parents for entry in entries)
         async with (
             self._database.hot() as connection,
             admitting(self._quota, connection, entries) as refused,
@@ -75,9 +73,6 @@ class PostgresSubmissions:
                 await ties.hold()
                 kept = [_unless_refused(each) for each in await intake.keep(entries)]
                 await ties.keep(kept)
-                if batch_id is not None:
-                    ids = [entry.job.id for entry in entries]
-                    await keep_batch(connection, actor, batch_id, ids, kept)
         self._wakeups.send(*topics_of_kept(kept, intake.topics | ties.topics))
         return kept
 

@@ -1,6 +1,7 @@
 -- Keep new jobs, each with its place in line or in time, in one round trip.
 -- $1 batch, $2 aging step, then a column of values each; one whose values are all alike comes with
--- the first of them only, and one without any comes empty.
+-- the first of them only, and one without any comes empty. $29 and $30 are the first and the last
+-- job that the batch was to have.
 -- One with parents is blocked; what it waits for is written next (submissions.py).
 -- Answers with its time, and with the jobs it left out because their keys exist.
 with input as materialized (
@@ -97,6 +98,16 @@ kept as (
          $1, concurrency_key, rate_key, expires_at,
          name, coalesce(parents, 0), coalesce(runs_anyway, false)
   from fresh
+),
+batched as (
+  insert into batch as b (id, user_id, total, first_job, last_job, waits_for)
+  select $1, ($3::uuid[])[1], (select count(*) from fresh), $29::uuid, $30::uuid,
+         (select id from fresh order by id desc limit 1)
+  where $1::uuid is not null
+  -- by a second statement, about jobs whose keys were given free meanwhile
+  on conflict (id) do update
+  set total = b.total + excluded.total,
+      waits_for = coalesce(b.waits_for, excluded.waits_for)
 ),
 expiring as (
   insert into expiry (job_id, user_id, at)

@@ -42,7 +42,8 @@ select p.status, p.run_at, p.lane_id, j.queue, j.type, now() as now,
        q.max_running, q.max_running - t.queued - t.running as free,
        q.rate_limit * 1000.0::float8 / q.rate_per_ms as tokens_per_s,
        case when q.rate_limit is not null then
-         tokens_of(q.id, '', q.rate_limit, q.rate_per_ms, q.rate_burst, t.queued) end as tokens,
+         tokens_of(q.id, '', q.rate_limit, q.rate_per_ms, q.rate_burst, t.queued, t.started,
+                   t.last_start, clock_timestamp()) end as tokens,
        q.max_running_per_key, l.free as key_free, l.tokens as key_tokens,
        q.key_rate_limit * 1000.0::float8 / q.key_rate_per_ms as key_tokens_per_s
 from place p
@@ -57,8 +58,8 @@ cross join lateral (
   where flow_id = any(array(select id from flow where queue_id = q.id))
     and at > now() - interval '5 minutes'
 ) e
-left join lateral lane_rooms(q, array[p.lane_id]) l on p.lane_id is not null
-left join lateral through_gate(array(select id from flow where queue_id = q.id)) t
+left join lateral lane_rooms(q, array[p.lane_id], clock_timestamp()) l on p.lane_id is not null
+left join lateral through_gate(q, array(select id from flow where queue_id = q.id)) t
   on p.lane_id is not null
 -- a job that moves while this looks may be seen twice
 order by p.status
