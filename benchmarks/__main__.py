@@ -40,7 +40,7 @@ MEASURES: Final = {
     "drain": Measure(drain.drain),
     "processes": Measure(drain.two_processes),
     "waiting": Measure(drain.waiting, is_quick=False),
-    "limits": Measure(drain.limits),
+    "gates": Measure(drain.gates),
     "submit": Measure(submission.submit),
     "batch": Measure(submission.batch),
     "idle": Measure(latency.idle),

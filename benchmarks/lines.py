@@ -92,6 +92,12 @@ LINES: Final = (
         wanted=(Wanted(least=0.8, times="drain_free"),),
     ),
     Line(
+        measure="drain_paired",
+        title="the same, every other job waiting for the one before it",
+        unit="jobs/s",
+        beside="drain_free",
+    ),
+    Line(
         measure="submit",
         title="single jobs from 32 callers: `POST /v1/jobs`, the others without HTTP",
         unit="jobs/s",

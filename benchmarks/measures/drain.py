@@ -13,6 +13,7 @@ import psutil
 from benchmarks.bench import NOOP, USERS, Bench
 from benchmarks.errors import BenchError
 from benchmarks.ours import history
+from benchmarks.ours.store import BATCH
 from benchmarks.peers.environments import Installed
 from benchmarks.server import settle
 from internal.domain.queues import QueueSettings
@@ -24,6 +25,15 @@ WIDE_KEYS: Final = QueueSettings(max_running_per_key=1_000)
 KEYED: Final = [
     Submission(type=NOOP.type, payload=NOOP.payload, concurrency_key=f"customer {number}")
     for number in range(1_000)
+]
+# Every other job waits for the one before it; a batch, so that each name stands in it once.
+PAIRED: Final = [
+    job
+    for number in range(BATCH // 2)
+    for job in (
+        Submission(type=NOOP.type, payload=NOOP.payload, name=f"parent {number}"),
+        Submission(type=NOOP.type, payload=NOOP.payload, depends_on=(f"@parent {number}",)),
+    )
 ]
 
 # Caches are warm by then.
@@ -57,13 +67,14 @@ def waiting(bench: Bench) -> None:
         _many(bench, "waiting_most", bench.sizes.waiting_most)
 
 
-def limits(bench: Bench) -> None:
-    """What limits cost that hold nobody up: without any, on the queue, on each of many keys."""
+def gates(bench: Bench) -> None:
+    """What it costs to pass gates that are open: limits, keys, and one other job to wait for."""
     jobs = bench.sizes.drained
     for _ in range(bench.sizes.rounds):
         bench.note("drain_free", _ours(bench, jobs, users=1))
         bench.note("drain_limited", _ours(bench, jobs, users=1, limits=WIDE))
         bench.note("drain_keyed", _ours(bench, jobs, users=1, limits=WIDE_KEYS, requests=KEYED))
+        bench.note("drain_paired", _ours(bench, jobs, users=1, requests=PAIRED))
 
 
 def _ours(

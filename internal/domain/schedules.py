@@ -36,6 +36,8 @@ OF_ONE_JOB: Final = {
     "idempotency_key": "is made for each slot by its schedule: leave it out",
     "run_at": "is what the schedule says: leave it out, or send delay_ms",
     "expires_at": "is one moment, and each slot's job has its own: leave it out",
+    "depends_on": "names jobs that end once, and slots go on: leave it out",
+    "name": "is for the jobs of a batch: leave it out",
 }
 
 

@@ -109,6 +109,11 @@ async def test_the_job_is_kept_with_the_bytes_of_its_payload(api: Api) -> None:
         ({"job": {"type": "mock", "payload": []}}, "job.payload"),
         ({"job": {"type": "mock", "payload": {"sleep_ms": "long"}}}, "job.payload"),
         ({"job": {"type": "mock", "idempotency_key": "k"}}, "job.idempotency_key"),
+        ({"job": {"type": "mock", "name": "n"}}, "job.name"),
+        (
+            {"job": {"type": "mock", "depends_on": ["01900000-0000-7000-8000-000000000000"]}},
+            "job.depends_on",
+        ),
         ({"job": {"type": "mock", "run_at": "2199-01-01T00:00:00Z"}}, "job.run_at"),
         ({"job": {"type": "mock", "expires_at": "2199-01-01T00:00:00Z"}}, "job.expires_at"),
         ({"job": {"type": "mock", "backoff": {"base_ms": 0}}}, "job.backoff.base_ms"),
