@@ -37,9 +37,10 @@ chaos: .venv/.dev ## Random histories, crashes and large tables, for long (STEPS
 	@WINDLASS_CHAOS_STEPS=$(or $(STEPS),20000) WINDLASS_CHAOS_ROUNDS=$(or $(ROUNDS),20) \
 		WINDLASS_CHAOS_JOBS=$(or $(JOBS),20000) WINDLASS_CHAOS_SEED=$(or $(SEED),1) \
 		WINDLASS_CHAOS_ROWS=$(or $(ROWS),1000000) \
-		$(BIN)/pytest -k 'embedded or round or plans' \
+		$(BIN)/pytest -k 'embedded or round or plans or layers' \
 		tests/integration/test_plans.py tests/integration/test_histories.py \
 		tests/integration/test_gate_histories.py tests/integration/test_gate_storm.py \
+		tests/integration/test_dependency_histories.py \
 		tests/e2e/test_crashes.py tests/e2e/test_gates.py
 
 check: check-python check-web check-container ## Check format, lint, types, import contracts and the container files
