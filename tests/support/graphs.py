@@ -104,8 +104,10 @@ class GraphHistory:
         finally:
             self._busy = False
             await asyncio.gather(*behind)
-        while await self._settle(100) or await self._run(workers[0]):
-            pass
+        # A gate may have to wait for its time: it is looked at as long as jobs are queued.
+        async with asyncio.timeout(20):
+            while await self._settle(100) or await self._run(workers[0]) or await self._is_queued():
+                pass
 
     async def check(self) -> None:
         """No job waits for ever, and each is in the state that the rules demand."""
@@ -184,6 +186,11 @@ class GraphHistory:
                     await getattr(self._store.commands, deed)(self._actor, self._ids[index])
                 except InvalidStateError:
                     self._touched = before
+
+    async def _is_queued(self) -> bool:
+        query = "select true from job_state where user_id = $1 and status = 2 limit 1"
+        async with self._store.database.hot() as connection:
+            return bool(await connection.fetchval(query, self._actor.user_id))
 
     async def _release(self) -> None:
         while self._busy:
