@@ -182,20 +182,22 @@ $$;
 -- used one meanwhile has committed, or waits and makes another.
 create function prune_lanes(unused interval, most int) returns int language plpgsql as $$
 declare
-  empty int[] := array(
-    select id from lane l
-    where used_at < now() - unused and is_empty(l)
+  looked int[] := array(
+    select id from lane
+    where used_at < now() - unused
     order by used_at
     limit most
     for update skip locked);
   pruned int;
 begin
   delete from lane l
-  where id = any(empty)
+  where id = any(looked)
     and is_empty(l)
     -- others of its key may wait for the place that its last job has left
     and id not in (select lane_id from gate_note where lane_id is not null);
   get diagnostics pruned = row_count;
+  -- in use: not to be looked at again soon
+  update lane set used_at = now() where id = any(looked);
   return pruned;
 end
 $$;
@@ -343,6 +345,9 @@ insert into ready (job_id, user_id, flow_id, priority, attempts, number, max_att
 select job_id, user_id, flow_id, priority, attempts, number, max_attempts, version,
        run_at, since, rank
 from gated;
+-- Flows that were paused, or were being put behind a gate, go on.
+update flow set awake = true, low = '-infinity'
+where exists (select from ready where flow_id = flow.id);
 drop function gate_strays, lane_of, prune_lanes, is_empty;
 drop table gated, expiry, gate_note, bucket, lane;
 alter table finished drop column awaited, drop column reason;

@@ -167,7 +167,8 @@ begin
     -- Whoever holds one of them is ending it, and may wait for the user.
     update lease set lane_id = lane
     where job_id = any(array(
-      select job_id from lease where flow_id = closed and lane_id is null for update skip locked));
+      select job_id from lease where flow_id = closed and lane_id is null
+      for no key update skip locked)); -- lines are logged meanwhile (log.sql)
     with loose as materialized (
       select ctid as place
       from ready
@@ -312,7 +313,7 @@ begin
   if gate.paused then
     served := null; -- nothing is let through: it would hold places and tokens while it waits
   end if;
-  for pass in 1..1000 loop
+  for pass in 1..20 loop -- some 10,000 lanes, half a second
     looked_at := clock_timestamp(); -- once: what comes while this goes on is not lost
     select * into through from through_gate(gate, flows);
     -- No more stand in line than are started soon: who comes later and goes first can still go
@@ -337,7 +338,7 @@ begin
     exit when passed is null;
     total := total + passed;
   end loop;
-  perform plan_next(gate, served, there, total >= most);
+  perform plan_next(gate, served, there, total >= most or passed is not null);
   return total;
 end
 $$;
@@ -408,7 +409,7 @@ begin
     from lane_rooms(gate, seen, looked_at)
   ),
   chosen as materialized (
-    select g.place, r.concurrency_key, r.rate_key, r.tokens
+    select g.place
     from rooms r
     cross join lateral (
       select ctid as place, rank, job_id
@@ -432,25 +433,32 @@ begin
            since, lane_id, awaited, rank
     from gone
   ),
+  passing as materialized (
+    -- Those that were really let through: one that somebody was moving just then stays where it is,
+    -- and its place and token are not taken. Full joins are hashed, as in claim.sql.
+    select r.concurrency_key, r.rate_key
+    from gone g
+    full join rooms r on r.id = g.lane_id
+    where coalesce(g.version, 0) > 0
+  ),
   paid as (
     insert into bucket (queue_id, key, tokens, at, unstarted)
     select gate.id, rate_key, min(r.tokens) - max(c.jobs), looked_at, min(unstarted) + max(c.jobs)
     from rooms r
-    cross join lateral (select count(*) as jobs from chosen where rate_key = r.rate_key) c
+    cross join lateral (select count(*) as jobs from passing where rate_key = r.rate_key) c
     where r.tokens is not null
     group by rate_key
     on conflict (queue_id, key) do update
     set tokens = excluded.tokens, at = excluded.at, unstarted = excluded.unstarted
   ),
   remaining as (
-    -- full joins are hashed, as in claim.sql
     select r.id, r.free - coalesce(k.jobs, 0) as free, r.tokens - coalesce(t.jobs, 0) as tokens
     from rooms r
     full join (
-      select concurrency_key, count(*) as jobs from chosen group by concurrency_key
+      select concurrency_key, count(*) as jobs from passing group by concurrency_key
     ) k using (concurrency_key)
     full join (
-      select rate_key, count(*) as jobs from chosen group by rate_key
+      select rate_key, count(*) as jobs from passing group by rate_key
     ) t on t.rate_key = r.rate_key
     where coalesce(r.id, 0) > 0
   )

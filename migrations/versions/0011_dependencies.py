@@ -39,6 +39,7 @@ create table dependency_note (
   user_id uuid not null
 ) with (autovacuum_vacuum_scale_factor = 0.01);
 create index dependency_note_by_job on dependency_note (job_id);
+create index dependency_note_by_user on dependency_note (user_id, id);
 """
 
 # Has the end of each of these jobs of a user told: marks its place as awaited and holds it, so that
@@ -133,7 +134,8 @@ begin
       select p.ctid
       from unnest(rest) as r(id)
       cross join lateral (
-        select ctid from blocked where user_id = owner and job_id = r.id limit 1
+        select ctid from blocked where user_id = owner and job_id = r.id
+        limit 1 for no key update
       ) p))
     returning job_id
   ),
@@ -143,7 +145,8 @@ begin
       select p.ctid
       from unnest(rest) as r(id)
       cross join lateral (
-        select ctid from scheduled where user_id = owner and job_id = r.id limit 1
+        select ctid from scheduled where user_id = owner and job_id = r.id
+        limit 1 for no key update
       ) p))
     returning job_id
   ),
@@ -153,7 +156,8 @@ begin
       select p.ctid
       from unnest(rest) as r(id)
       cross join lateral (
-        select ctid from gated where user_id = owner and job_id = r.id limit 1
+        select ctid from gated where user_id = owner and job_id = r.id
+        limit 1 for update
       ) p))
     returning *
   ),
@@ -175,7 +179,8 @@ begin
       select p.ctid
       from unnest(rest) as r(id)
       cross join lateral (
-        select ctid from lease where user_id = owner and job_id = r.id limit 1
+        select ctid from lease where user_id = owner and job_id = r.id
+        limit 1 for no key update
       ) p))
     returning job_id
   ),
@@ -187,7 +192,7 @@ begin
         cross join lateral (
           select ctid from finished
           where user_id = owner and status in (4, 5, 6) and job_id = r.id
-          limit 1
+          limit 1 for no key update
         ) p))
       -- partitions number their places alike; in brackets, so that no index is used for it
       and (job_id = any(rest)) is true
@@ -264,12 +269,22 @@ declare
 begin
   settled := 0;
   for owner in
-    select user_id
-    from (select id, user_id from dependency_note order by id limit 1000) first
-    group by user_id
-    order by min(id)
+    with recursive noted as (
+      (select user_id from dependency_note order by user_id limit 1)
+      union all
+      select (select user_id from dependency_note
+              where user_id > n.user_id order by user_id limit 1)
+      from noted n
+      where n.user_id is not null
+    )
+    -- One with many notes, or with one that cannot be dealt with, keeps nobody else waiting.
+    select user_id from noted where user_id is not null order by random()
   loop
-    exit when pg_try_advisory_xact_lock(hashtextextended('windlass.settle ' || owner, 0));
+    if not exists (select from account where id = owner) then
+      delete from dependency_note where user_id = owner;
+    else
+      exit when pg_try_advisory_xact_lock(hashtextextended('windlass.settle ' || owner, 0));
+    end if;
     owner := null;
   end loop;
   select array_agg(id), array_agg(distinct job_id)
@@ -482,6 +497,17 @@ begin
     insert into gate_note (lane_id)
     select distinct lane_id from lined where goes = 2 and lane_id is not null
   ),
+  expiring as (
+    -- of one that has risen, the time may have come while it was canceled
+    insert into expiry (job_id, user_id, at)
+    select m.job_id, owner, j.expires_at
+    from moved m
+    cross join lateral (
+      select expires_at from job where id = m.job_id and user_id = owner limit 1
+    ) j
+    where m.was = 6 and j.expires_at is not null
+    on conflict do nothing
+  ),
   below as (
     -- what was canceled cancels, what has risen raises
     insert into dependency_note (job_id, user_id)
@@ -570,9 +596,13 @@ RETIRE = "retire_day(date, interval, interval, int)"
 BACK = """
 insert into scheduled (job_id, user_id, flow_id, priority, attempts, number, max_attempts, version,
                        run_at, since, lane_id)
-select job_id, user_id, flow_id, priority, attempts, number, max_attempts, version,
-       run_at, since, lane_id
-from blocked;
+select b.job_id, b.user_id, b.flow_id, b.priority, b.attempts, b.number, b.max_attempts, b.version,
+       b.run_at, b.since,
+       case when j.concurrency_key is not null or j.rate_key is not null
+            then lane_of(b.flow_id, coalesce(j.concurrency_key, ''), coalesce(j.rate_key, ''))
+       end
+from blocked b
+join job j on j.id = b.job_id;
 insert into counter_delta (flow_id, user_id, blocked, scheduled)
 select flow_id, user_id, -count(*), count(*) from blocked group by flow_id, user_id;
 delete from blocked;

@@ -22,6 +22,7 @@ from internal.adapters.postgres.listing import page_ids
 from internal.adapters.postgres.statements import statement
 from internal.domain.jobs import Status
 from internal.domain.listing import JobFilter, Page
+from internal.domain.slots import GRACE
 from internal.services.scheduler import FIRED_AT_ONCE
 from internal.services.upkeep import STAGED_AT_ONCE
 from tests.support.plans import Prepared, Values, analyze, faults, load, plan
@@ -168,7 +169,7 @@ def _statements(known: Known) -> Statements:
         "beat": (statement("beat"), ("worker 1", TTL, 5, 20)),
         "listen": (statement("listen"), ([user_id, *known.newest], TTL)),
         "stage": (statement("stage"), (STAGED_AT_ONCE, AGING)),
-        "due schedules": (statement("due_schedules"), (FIRED_AT_ONCE,)),
+        "due schedules": (statement("due_schedules"), (FIRED_AT_ONCE, GRACE)),
         "fired schedules": (statement("fired_schedules"), _firings(known.newest)),
         "next schedule": (NEXT, ()),
         "prune": (statement("prune"), (timedelta(0), timedelta(0), 100)),

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any, Final
 from uuid import UUID
 
 import pytest
 
-from internal.adapters.postgres.database import Hot
 from internal.adapters.postgres.parents import MOST_RESULT_BYTES
 from internal.domain.accounts import Actor
 from internal.domain.errors import ValidationError
 from internal.domain.jobs import Outcome, Status
 from internal.domain.ports.work import ClaimedJob
-from tests.support.conditions import eventually
 from tests.support.invariants import violations
+from tests.support.locks import a_transaction, waiting
 from tests.support.postgres import on_every_postgres
 from tests.support.store import AGING, ROUTES, Store, an_end
 
@@ -47,26 +44,6 @@ async def settle(store: Store, limit: int = 1000) -> None:
 
 async def status_of(store: Store, actor: Actor, job_id: UUID) -> Status:
     return (await store.job(actor, job_id)).status
-
-
-@asynccontextmanager
-async def a_transaction(store: Store) -> AsyncIterator[Hot]:
-    async with store.database.hot() as connection, connection.transaction():
-        yield connection
-
-
-async def waiting(store: Store, number: int) -> None:
-    """So many wait for a lock by now."""
-
-    async def are_stuck() -> bool:
-        query = """
-            select count(*) from pg_stat_activity
-            where datname = current_database() and wait_event_type = 'Lock'
-        """
-        async with store.database.hot() as connection:
-            return bool(await connection.fetchval(query) == number)
-
-    await eventually(are_stuck)
 
 
 # What finish.sql does, in two steps.
@@ -106,10 +83,10 @@ async def test_a_parent_that_ends_while_its_child_comes_tells_of_it(
         await connection.execute("lock table dependency in exclusive mode")
         submitting = asyncio.create_task(a_child(store, ada, parent.id))
         await waiting(store, 1)
-        ending = asyncio.create_task(store.work.finish([an_end(parent)]))
-        await waiting(store, 2)
+        # It does not wait for the child, and its own note is dealt with before there is a child.
+        assert await store.work.finish([an_end(parent)]) == set()
+        await connection.execute("delete from dependency_note")
     child = await submitting
-    assert await ending == set()
     await settle(store)
     assert await status_of(store, ada, child) is Status.QUEUED
 
@@ -209,9 +186,10 @@ async def test_one_user_is_settled_by_one_process_at_a_time(store: Store, ada: A
     async with a_transaction(store) as connection:
         await connection.fetch("select * from settle_dependencies(10, $1)", AGING)
         await settle(store)
-        assert await status_of(store, ada, children[ada.user_id]) is Status.BLOCKED
-        assert await status_of(store, eve, children[eve.user_id]) is Status.CANCELED
-    assert await status_of(store, ada, children[ada.user_id]) is Status.CANCELED
+        held = {await status_of(store, actor, children[actor.user_id]) for actor in (ada, eve)}
+        assert held == {Status.BLOCKED, Status.CANCELED}
+    for actor in (ada, eve):
+        assert await status_of(store, actor, children[actor.user_id]) is Status.CANCELED
 
 
 async def test_a_child_of_a_job_that_was_forgotten_just_then_is_canceled(
@@ -297,3 +275,44 @@ async def test_a_delay_counts_from_the_submission(store: Store, ada: Actor) -> N
     await settle(store)
     after = await store.job(ada, child)
     assert (after.status, after.run_at) == (Status.SCHEDULED, before.run_at)
+
+
+async def test_a_user_with_many_notes_keeps_nobody_waiting(store: Store, ada: Actor) -> None:
+    eve = await store.a_user()
+    parent = await store.submit(eve)
+    child = await a_child(store, eve, parent.id)
+    many = """
+        insert into dependency_note (job_id, user_id)
+        select gen_random_uuid(), $1 from generate_series(1, 2000)
+    """
+    await store.execute(many, ada.user_id)
+    await store.commands.cancel(eve, parent.id)
+    lock = "select pg_advisory_xact_lock(hashtextextended('windlass.settle ' || $1::uuid, 0))"
+    async with a_transaction(store) as connection:
+        await connection.execute(lock, ada.user_id)
+        await store.upkeep.settle_dependencies(1000)
+        assert await status_of(store, eve, child) is Status.CANCELED
+
+
+async def test_notes_of_users_who_are_gone_are_dropped(store: Store, ada: Actor) -> None:
+    parent = await store.submit(ada)
+    await a_child(store, ada, parent.id, concurrency_key="a")
+    await store.commands.cancel(ada, parent.id)
+    await store.execute("delete from account where id = $1", ada.user_id)
+    await settle(store)
+    async with store.database.hot() as connection:
+        assert await connection.fetchval("select count(*) from dependency_note") == 0
+
+
+async def test_the_same_key_finds_a_child_whose_parent_is_forgotten(
+    store: Store, ada: Actor
+) -> None:
+    parent = await store.submit(ada)
+    fields = {"depends_on": [str(parent.id)], "idempotency_key": "once"}
+    child = await store.submit(ada, **fields)
+    await store.work.finish([an_end(await store.claim_one(await store.a_worker()))])
+    await settle(store)
+    await store.work.finish([an_end(await store.claim_one(await store.a_worker()))])
+    await store.commands.delete(ada, parent.id)
+    again = await store.submit(ada, **fields)
+    assert (again.id, again.deduplicated) == (child.id, True)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
-from typing import Final, TypeAlias
+from typing import Final, TypeAlias, TypeVar
 
 import asyncpg
 import msgspec
@@ -23,6 +23,9 @@ STATEMENT_TIMEOUT: Final = timedelta(seconds=15)
 COMMAND_TIMEOUT_S: Final = 20.0
 CONNECT_TIMEOUT_S: Final = 5.0
 RETRY_AFTER_S: Final = 2
+# Statements lock in one order wherever there is one; where two parts meet that cannot, the server
+# ends one of them after a second.
+DEADLOCKS: Final = 3
 
 # How hot statements are planned: once, not with each call (a millisecond and a half with two weeks
 # of partitions), and never by reading a table whole: tables of places are empty at times, a plan
@@ -45,6 +48,8 @@ GONE: Final = (
     asyncpg.IdleInTransactionSessionTimeoutError,
     asyncpg.ReadOnlySQLTransactionError,
 )
+
+T = TypeVar("T")
 
 Row: TypeAlias = asyncpg.Record
 # A pooled connection; asyncpg's own type differs by whether it is pooled.
@@ -113,6 +118,21 @@ def _let_cancel(error: Exception) -> None:
     task = asyncio.current_task()
     if task is not None and task.cancelling():
         raise asyncio.CancelledError from error
+
+
+async def again(work: Callable[[], Awaitable[T]]) -> T:
+    """Do something that is all or nothing; where it meets a deadlock, a few times more.
+
+    Raises:
+        UnavailableError: when the database is away, or deadlocks do not cease.
+    """
+    for _ in range(DEADLOCKS):
+        try:
+            return await work()
+        except UnavailableError as error:
+            if not isinstance(error.__cause__, asyncpg.DeadlockDetectedError):
+                raise
+    return await work()
 
 
 def is_gone(error: BaseException | None) -> bool:

@@ -21,6 +21,7 @@ from internal.domain.ports.feed import Topic, Wakeups
 from internal.domain.ports.jobs import Submitted
 from internal.domain.ports.schedules import Firing
 from internal.domain.schedules import Schedule
+from internal.domain.slots import GRACE
 
 # Jobs in a transaction; the last schedule of it may bring some more.
 MOST_JOBS: Final = 200
@@ -69,7 +70,7 @@ class PostgresDueSchedules:
     async def fire(self, limit: int, decide: Decide) -> timedelta | None:
         async with self._database.hot() as connection:
             async with connection.transaction():
-                rows = await connection.fetch(statement("due_schedules"), limit)
+                rows = await connection.fetch(statement("due_schedules"), limit, GRACE)
                 fired = _decided(rows, decide)
                 topics = await self._keep(connection, fired)
                 if fired:

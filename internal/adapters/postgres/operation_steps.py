@@ -22,8 +22,8 @@ AT_ONCE: Final = timedelta(0)
 WHILE_MOVING: Final = timedelta(milliseconds=20)
 
 TOPICS: Final = {
-    Action.RETRY: (Topic.READY, Topic.OUTBOX, Topic.RELEASE),
-    Action.CANCEL: (Topic.CANCEL, Topic.OUTBOX, Topic.RELEASE),
+    Action.RETRY: (Topic.READY, Topic.OUTBOX, Topic.GATE, Topic.RELEASE),
+    Action.CANCEL: (Topic.CANCEL, Topic.OUTBOX, Topic.GATE, Topic.RELEASE),
     Action.DELETE: (Topic.OUTBOX,),
 }
 

@@ -327,6 +327,7 @@ dependency_note = Table(
     Column("job_id", Uuid, nullable=False),
     Column("user_id", Uuid, nullable=False),
     Index("dependency_note_by_job", "job_id"),
+    Index("dependency_note_by_user", "user_id", "id"),
 )
 
 blocked = Table(

@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Final
 from uuid import UUID
 
-from internal.adapters.postgres.database import Database
+from internal.adapters.postgres.database import Database, again
 from internal.adapters.postgres.flows import Flows
 from internal.adapters.postgres.groups import Groups
 from internal.adapters.postgres.intake import Entry, Intake, Kept, topics_of_kept
@@ -52,7 +52,7 @@ class PostgresSubmissions:
         entries = [Entry(job, (actor.user_id, job.queue, job.route)) for job in jobs]
         if len(entries) == 1 and batch_id is None and not jobs[0].parents:
             return [await self._groups.add(entries[0])]
-        return await self._keep_batch(actor, entries, batch_id)
+        return await again(lambda: self._keep_batch(actor, entries, batch_id))
 
     async def _keep_batch(
         self, actor: Actor, entries: Sequence[Entry], batch_id: UUID | None
@@ -69,8 +69,8 @@ class PostgresSubmissions:
             flows = await self._flows.numbers(connection, {entry.flow for entry in entries})
             intake = Intake(connection, flows, aging=self._aging, batch_id=batch_id)
             ties = Ties(connection, actor, [entry.job for entry in entries])
+            await ties.mark()
             async with connection.transaction() if several else nullcontext():
-                await ties.hold()
                 kept = [_unless_refused(each) for each in await intake.keep(entries)]
                 await ties.keep(kept)
         self._wakeups.send(*topics_of_kept(kept, intake.topics | ties.topics))
@@ -78,7 +78,7 @@ class PostgresSubmissions:
 
     async def _keep_group(self, entries: Sequence[Entry]) -> Sequence[Kept | Exception]:
         try:
-            return await self._keep_together(entries)
+            return await again(lambda: self._keep_together(entries))
         except UnavailableError:
             raise
         except Exception:

@@ -7,6 +7,7 @@ from typing import Final
 from uuid import UUID
 
 from internal.adapters.postgres.database import Hot
+from internal.adapters.postgres.statements import statement
 from internal.domain.accounts import Actor
 from internal.domain.errors import FieldError, UnavailableError, ValidationError
 from internal.domain.ports.feed import Topic
@@ -17,7 +18,12 @@ MOST_FAULTS: Final = 100
 
 
 class Ties:
-    """Dependencies of one user's new jobs, within the transaction that keeps the jobs."""
+    """Dependencies of one user's new jobs.
+
+    The jobs that they wait for are marked, so that their ends leave notes, before the transaction
+    that keeps the new ones begins: it would hold up those ends. What ends between the two is found
+    by the notes that the transaction itself leaves.
+    """
 
     def __init__(self, connection: Hot, actor: Actor, jobs: Sequence[NewJob]) -> None:
         self._connection = connection
@@ -27,20 +33,21 @@ class Ties:
         # What to wake others for: one may have ended already, or was put to its gate anew.
         self.topics = {Topic.RELEASE, Topic.GATE} if self._children else set[Topic]()
 
-    async def hold(self) -> None:
+    async def mark(self) -> None:
         """Have the ends told of those they wait for, but for those among the new jobs themselves.
-
-        None of them ends before the transaction does. Before the jobs are kept, whose locks may be
-        wanted by those who hold these (migration 0011).
 
         Raises:
             ValidationError: naming those that are unknown or another user's.
         """
-        if self._children:
-            parents = {id_ for job in self._children for id_ in job.parents}
-            missing = await self._await(parents - {job.id for job in self._jobs})
-            if missing:
-                raise ValidationError.of(*self._faults(missing)[:MOST_FAULTS])
+        if not self._children:
+            return
+        existing = await self._existing()
+        own = {job.id for job in self._jobs}
+        parents = {
+            id_ for job in self._children if job.id not in existing for id_ in job.parents
+        } - own
+        if missing := await self._await(parents):
+            raise ValidationError.of(*self._faults(missing)[:MOST_FAULTS])
 
     async def keep(self, kept: Sequence[Submitted]) -> None:
         """Write down who waits for whom; a job that existed already stands for the new one.
@@ -61,13 +68,27 @@ class Ties:
         }
         if await self._await({parent for _, parent in edges} & set(there.values())):
             raise UnavailableError("a job with one of these keys was just deleted: send them again")
+        new = {job.id for job in self._jobs} - there.keys()
         query = """
-            insert into dependency (child_id, parent_id, user_id)
-            select child_id, parent_id, $3
-            from unnest($1::uuid[], $2::uuid[]) as e(child_id, parent_id)
+            with tied as (
+              insert into dependency (child_id, parent_id, user_id)
+              select child_id, parent_id, $3
+              from unnest($1::uuid[], $2::uuid[]) as e(child_id, parent_id)
+            )
+            insert into dependency_note (job_id, user_id) select unnest($4::uuid[]), $3
         """
         columns = ([child for child, _ in edges], [parent for _, parent in edges])
-        await self._connection.execute(query, *columns, self._actor.user_id)
+        older = list({parent for _, parent in edges} - new)
+        await self._connection.execute(query, *columns, self._actor.user_id, older)
+
+    async def _existing(self) -> set[UUID]:
+        """The children whose idempotency keys name jobs already: what they wait for may be gone."""
+        keyed = {job.idempotency_key: job.id for job in self._children if job.idempotency_key}
+        if not keyed:
+            return set()
+        users = [self._actor.user_id] * len(keyed)
+        rows = await self._connection.fetch(statement("existing"), users, list(keyed))
+        return {keyed[row["key"]] for row in rows}
 
     async def _await(self, parents: Collection[UUID]) -> set[UUID]:
         """Those that the user does not have."""

@@ -179,7 +179,11 @@ details as (
   -- The bounds leave out the other days, which an array alone does not; the users make a look-up
   -- by id the better choice even over a day that was empty when this was planned.
   select id, type, payload, backoff_strategy, backoff_base_ms, backoff_max_ms, backoff_jitter,
-         timeout_ms, coalesce(expires_at <= now(), false) as expired, parents
+         timeout_ms, parents,
+         -- whoever retries an expired job by hand means it
+         coalesce(expires_at <= now()
+                  and (select true from replay where job_id = job.id limit 1) is null,
+                  false) as expired
   from job
   where user_id = any(array(select distinct user_id from by_flow))
     and id = any(array(select job_id from served))

@@ -10,12 +10,12 @@ from (
   where f.user_id = $1
   union all
   select g.run_at
-  from flow f
+  from queue q
   cross join lateral (
-    select id from lane where queue_id = f.queue_id and head is not null order by head limit 1000
+    select id from lane where queue_id = q.id and head is not null order by head limit 1000
   ) l
   cross join lateral (
     select run_at from gated where lane_id = l.id order by rank, job_id limit 100
   ) g
-  where f.user_id = $1
+  where q.user_id = $1
 ) first

@@ -33,7 +33,7 @@ in_lease as (
   from lease
   where user_id = $1
     and job_id = any($2::uuid[])
-  for update skip locked
+  for no key update skip locked -- lines are logged meanwhile (log.sql)
 ),
 in_finished as (
   select job_id, status

@@ -35,6 +35,9 @@ keyed as materialized (
                 where d.child_id = t.job_id
                   and d.status > 4
                   and d.parent_id <> all($2::uuid[])
+                  -- or later, by the same operation
+                  and (select true from operation_item
+                       where operation_id = $4 and job_id = d.parent_id) is null
                   and (select true from finished
                        where user_id = $1 and status in (5, 6) and job_id = d.parent_id
                        limit 1)

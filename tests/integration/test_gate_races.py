@@ -1,0 +1,75 @@
+"""What is moved while its gate is being looked at, forced with locks."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from internal.adapters.postgres.database import Hot
+from internal.adapters.postgres.statements import statement
+from internal.domain.accounts import Actor
+from internal.domain.jobs import Status
+from tests.support.locks import a_transaction, waiting
+from tests.support.postgres import on_every_postgres
+from tests.support.store import ROUTES, Store, an_end
+
+Meddle = Callable[[Hot, Actor, object], Awaitable[object]]
+
+
+async def _cancel(connection: Hot, actor: Actor, job_id: object) -> None:
+    await connection.fetch(statement("cancel"), actor.user_id, [job_id])
+
+
+async def _edit(connection: Hot, actor: Actor, job_id: object) -> None:
+    await connection.fetch(statement("edit"), actor.user_id, job_id, "{}")
+
+
+async def _expire(connection: Hot, actor: Actor, job_id: object) -> None:
+    await connection.execute("update expiry set at = now() where job_id = $1", job_id)
+    await connection.fetch(statement("expire"), 100)
+
+
+async def _let_through(store: Store) -> None:
+    while (await store.upkeep.admit(100))[0]:
+        pass
+
+
+@on_every_postgres
+@pytest.mark.parametrize("meddle", [_cancel, _edit, _expire])
+async def test_a_job_that_moves_just_then_takes_no_place(store: Store, meddle: Meddle) -> None:
+    actor = await store.a_user()
+    await store.a_worker()
+    fields = {"concurrency_key": "one", "expires_at": "2100-01-01T00:00:00Z"}
+    first = await store.submit(actor, **fields)
+    second = await store.submit(actor, **fields)
+    async with a_transaction(store) as connection:
+        await meddle(connection, actor, first.id)
+        looking = asyncio.create_task(store.upkeep.admit(100))
+        await waiting(store, 1)
+    await looking
+
+    await _let_through(store)
+
+    ran = []
+    while claimed := await store.work.claim(await store.a_worker(), ROUTES, 10):
+        ran += [job.id for job in claimed]
+        await store.work.finish([an_end(job) for job in claimed])
+        await _let_through(store)
+    assert ran == ([first.id, second.id] if meddle is _edit else [second.id])
+    assert (await store.job(actor, second.id)).status is Status.SUCCEEDED
+
+
+async def test_who_retries_an_expired_job_by_hand_means_it(store: Store) -> None:
+    actor = await store.a_user()
+    job = await store.submit(actor, expires_at="2100-01-01T00:00:00Z")
+    await store.execute("update job set expires_at = now() where id = $1", job.id)
+    claimed = await store.claim_one(await store.a_worker())
+    assert claimed.expired
+    await store.work.hand_back([(claimed.lease, claimed.attempts)])
+    await store.commands.cancel(actor, job.id)
+
+    await store.commands.retry(actor, job.id)
+
+    assert not (await store.claim_one(await store.a_worker())).expired
