@@ -409,7 +409,8 @@ begin
     select m.*, l.concurrency_key, l.rate_key, l.fails_by, l.fails_as,
            case when l.fails_by is not null then 6
                 when l.is_open then 0
-                when m.run_at > now() then 1
+                -- not now(): it may be submitted since this transaction began
+                when m.run_at > clock_timestamp() then 1
                 else 2 end as goes
     from (
       select job_id, flow_id, priority, attempts, number, max_attempts, version + 1 as version,
