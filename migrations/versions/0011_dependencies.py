@@ -42,45 +42,12 @@ create index dependency_note_by_job on dependency_note (job_id);
 create index dependency_note_by_user on dependency_note (user_id, id);
 """
 
-# Has the end of each of these jobs of a user told: marks its place as awaited and holds it, so that
-# it cannot end before this transaction does, and whoever ends it then leaves a note. One that has
-# ended gets a note at once. Answers with those that the user does not have.
-#
-# Locks are taken in the order of others. Whoever ends an attempt holds its lease and may then want
-# the user's row of tenant; a claim holds that row and then wants jobs in line. So those in line are
-# last, behind the lock on the tenant, which keeps claims out; should one of them have moved just
-# then, both are let go again. What stands in line or at a gate is put there anew: others take such
-# rows by their places, which an update would change under them.
+# Have the ends of these jobs of a user told: whoever ends one that is marked leaves a note. Each
+# answers with those it did not meet, or that somebody is moving just now: others lock them in other
+# orders, so nobody is waited for, and the caller looks again (ties.py). What stands in line or at a
+# gate is put there anew: others take such rows by their places, which an update would change. Each
+# is looked up by itself: for many at once the planner may read all of a user's.
 AWAITING = """
-create function await_parents(owner uuid, parents uuid[]) returns uuid[] language plpgsql as $$
-declare
-  rest uuid[] := array(select distinct unnest(parents) order by 1);
-  unknown uuid[];
-begin
-  for look in 1..100 loop
-    rest := await_places(owner, rest);
-    unknown := array(
-      select r.id from unnest(rest) as r(id)
-      where (select true from job where job.id = r.id and user_id = owner limit 1) is null);
-    if rest = '{}' or unknown <> '{}' then
-      return unknown;
-    end if;
-    begin
-      perform from tenant where user_id = owner for no key update;
-      if await_queued(owner, rest) then
-        return '{}';
-      end if;
-      raise exception 'one has moved' using errcode = 'WLM01';
-    exception when sqlstate 'WLM01' then
-      perform pg_sleep(0.002);
-    end;
-  end loop;
-  raise exception 'the dependencies keep moving' using errcode = 'serialization_failure';
-end
-$$;
-
--- What await_parents does about those that do not stand in line; answers with the rest. Each is
--- looked up by itself: for many at once the planner may read all of a user's.
 create function await_places(owner uuid, parents uuid[]) returns uuid[] language plpgsql as $$
 declare
   rest uuid[];
@@ -92,7 +59,7 @@ begin
     cross join lateral (
       select job_id from blocked
       where user_id = owner and job_id = r.id and awaited
-      limit 1 for key share
+      limit 1
     ) p
   ),
   s as materialized (
@@ -101,7 +68,7 @@ begin
     cross join lateral (
       select job_id from scheduled
       where user_id = owner and job_id = r.id and awaited
-      limit 1 for key share
+      limit 1
     ) p
   ),
   g as materialized (
@@ -110,7 +77,7 @@ begin
     cross join lateral (
       select job_id from gated
       where user_id = owner and job_id = r.id and awaited
-      limit 1 for key share
+      limit 1
     ) p
   ),
   l as materialized (
@@ -119,13 +86,22 @@ begin
     cross join lateral (
       select job_id from lease
       where user_id = owner and job_id = r.id and awaited
-      limit 1 for key share
+      limit 1
+    ) p
+  ),
+  f as materialized (
+    select p.job_id
+    from unnest(parents) as r(id)
+    cross join lateral (
+      select job_id from finished
+      where user_id = owner and status in (4, 5, 6) and job_id = r.id and awaited
+      limit 1
     ) p
   )
-  -- Marked already: these locks let many children come at the same time.
+  -- Marked already, by a transaction that has committed.
   select array(select unnest(parents) except (
-    select job_id from b union all select job_id from s
-    union all select job_id from g union all select job_id from l) order by 1)
+    select job_id from b union all select job_id from s union all select job_id from g
+    union all select job_id from l union all select job_id from f) order by 1)
   into rest;
 
   with b as (
@@ -135,7 +111,7 @@ begin
       from unnest(rest) as r(id)
       cross join lateral (
         select ctid from blocked where user_id = owner and job_id = r.id
-        limit 1 for no key update
+        limit 1 for no key update skip locked
       ) p))
     returning job_id
   ),
@@ -146,7 +122,7 @@ begin
       from unnest(rest) as r(id)
       cross join lateral (
         select ctid from scheduled where user_id = owner and job_id = r.id
-        limit 1 for no key update
+        limit 1 for no key update skip locked
       ) p))
     returning job_id
   ),
@@ -157,7 +133,7 @@ begin
       from unnest(rest) as r(id)
       cross join lateral (
         select ctid from gated where user_id = owner and job_id = r.id
-        limit 1 for update
+        limit 1 for update skip locked
       ) p))
     returning *
   ),
@@ -180,7 +156,7 @@ begin
       from unnest(rest) as r(id)
       cross join lateral (
         select ctid from lease where user_id = owner and job_id = r.id
-        limit 1 for no key update
+        limit 1 for no key update skip locked
       ) p))
     returning job_id
   ),
@@ -192,14 +168,11 @@ begin
         cross join lateral (
           select ctid from finished
           where user_id = owner and status in (4, 5, 6) and job_id = r.id
-          limit 1 for no key update
+          limit 1 for no key update skip locked
         ) p))
       -- partitions number their places alike; in brackets, so that no index is used for it
       and (job_id = any(rest)) is true
     returning job_id
-  ),
-  noted as (
-    insert into dependency_note (job_id, user_id) select job_id, owner from f
   )
   select array(select job_id from b union all select job_id from s union all select job_id from g
                union all select job_id from l union all select job_id from f)
@@ -208,20 +181,19 @@ begin
 end
 $$;
 
--- Whether all of these stood in line and are marked now.
-create function await_queued(owner uuid, parents uuid[]) returns boolean language plpgsql as $$
+-- The same about those that stand in line, behind the lock on the tenant that keeps claims out.
+create function await_queued(owner uuid, parents uuid[]) returns uuid[] language plpgsql as $$
 declare
-  are_held boolean;
+  met uuid[];
 begin
+  perform from tenant where user_id = owner for no key update;
   with held as materialized (
     select p.*
     from unnest(parents) as r(id)
     cross join lateral (
-      select ctid as place, awaited from ready
+      select ctid as place, job_id, awaited from ready
       where user_id = owner and job_id = r.id
-      limit 1
-      -- whoever else holds one may want the tenant
-      for update skip locked
+      limit 1 for update skip locked
     ) p
   ),
   taken as (
@@ -236,8 +208,8 @@ begin
            version, run_at, since, lane_id, true, rank
     from taken
   )
-  select (select count(*) from held) = cardinality(parents) into are_held;
-  return are_held;
+  select array(select job_id from held) into met;
+  return array(select unnest(parents) except select unnest(met) order by 1);
 end
 $$;
 """
@@ -607,7 +579,7 @@ join job j on j.id = b.job_id;
 insert into counter_delta (flow_id, user_id, blocked, scheduled)
 select flow_id, user_id, -count(*), count(*) from blocked group by flow_id, user_id;
 delete from blocked;
-drop function await_parents, await_places, await_queued, settle_dependencies, move_children,
+drop function await_places, await_queued, settle_dependencies, move_children,
               parents_of, is_needed;
 drop table dependency, dependency_note;
 alter table finished drop column canceled_by;

@@ -54,7 +54,8 @@ def _calls(
     user_id: object, parents: object, children: object, child: object, ended: object
 ) -> Mapping[str, tuple[str, Values]]:
     return {
-        "await": ("select await_parents($1, $2)", (user_id, parents)),
+        "places": ("select await_places($1, $2)", (user_id, parents)),
+        "queued": ("select await_queued($1, $2)", (user_id, parents)),
         "parents": ("select count(*) from parents_of($1, 1000)", (children,)),
         "edges": (statement("edges"), (user_id, children, 1000)),
         "needed": (

@@ -66,7 +66,8 @@ async def test_a_child_that_comes_while_its_parent_ends_is_released(
     async with a_transaction(store) as connection:
         await connection.execute(LOCK, parent.id)
         submitting = asyncio.create_task(a_child(store, ada, parent.id))
-        await waiting(store, 1)
+        await asyncio.sleep(0.1)  # it looks again and again, and waits for nobody
+        assert not submitting.done()
         await connection.execute(END, parent.id)
     child = await submitting
     assert await status_of(store, ada, child) is Status.BLOCKED
@@ -120,10 +121,8 @@ async def test_a_claim_takes_a_job_that_has_just_been_marked(store: Store, ada: 
     parent = await store.submit(ada)
     worker = await store.a_worker()
     async with a_transaction(store) as connection:
-        assert (
-            await connection.fetchval("select await_parents($1, $2)", ada.user_id, [parent.id])
-            == []
-        )
+        query = "select await_queued($1, $2)"
+        assert await connection.fetchval(query, ada.user_id, [parent.id]) == []
         assert await store.work.claim(worker, ROUTES, 10) == [], "its user is held"
     (claimed,) = await store.work.claim(worker, ROUTES, 10)
     assert claimed.id == parent.id

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Collection, Sequence
 from typing import Final
 from uuid import UUID
@@ -15,6 +16,17 @@ from internal.domain.ports.jobs import Submitted
 from internal.domain.submission import NewJob
 
 MOST_FAULTS: Final = 100
+# A job moves within milliseconds; a flush or a gate may take some more.
+LOOKS: Final = 1000
+PAUSE_S: Final = 0.005
+
+PLACES: Final = "select await_places($1, $2)"
+QUEUED: Final = "select await_queued($1, $2)"
+UNKNOWN: Final = """
+    select array(
+      select r.id from unnest($2::uuid[]) as r(id)
+      where (select true from job where id = r.id and user_id = $1 limit 1) is null)
+"""
 
 
 class Ties:
@@ -91,11 +103,23 @@ class Ties:
         return {keyed[row["key"]] for row in rows}
 
     async def _await(self, parents: Collection[UUID]) -> set[UUID]:
-        """Those that the user does not have."""
-        if not parents:
-            return set()
-        query = "select await_parents($1, $2)"
-        return set(await self._connection.fetchval(query, self._actor.user_id, list(parents)))
+        """Mark them wherever they stand; those that the user does not have.
+
+        Raises:
+            UnavailableError: when some are moved again and again.
+        """
+        rest, user_id = sorted(parents), self._actor.user_id
+        for _ in range(LOOKS):
+            if rest:
+                rest = await self._connection.fetchval(PLACES, user_id, rest)
+            if not rest:
+                return set()
+            if unknown := await self._connection.fetchval(UNKNOWN, user_id, rest):
+                return set(unknown)
+            rest = await self._connection.fetchval(QUEUED, user_id, rest)
+            if rest:
+                await asyncio.sleep(PAUSE_S)
+        raise UnavailableError("the jobs it depends on keep moving: try again", retry_after=1)
 
     def _faults(self, missing: Collection[UUID]) -> list[FieldError]:
         return [
