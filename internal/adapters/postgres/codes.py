@@ -25,3 +25,8 @@ def backoff_of(row: Row) -> Backoff:
         row["backoff_max_ms"],
         row["backoff_jitter"],
     )
+
+
+def share_of(progress: float | None) -> float | None:
+    """A progress as it was reported: a `real` holds some seven digits of it."""
+    return None if progress is None else round(progress, 6)

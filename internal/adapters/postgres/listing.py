@@ -25,7 +25,13 @@ from sqlalchemy import (
 )
 
 from internal.adapters.postgres import schema
-from internal.adapters.postgres.codes import PRIORITIES, PRIORITY_CODE, STATUS_CODE, STATUSES
+from internal.adapters.postgres.codes import (
+    PRIORITIES,
+    PRIORITY_CODE,
+    STATUS_CODE,
+    STATUSES,
+    share_of,
+)
 from internal.adapters.postgres.database import Database, Row
 from internal.adapters.postgres.statements import statement
 from internal.domain.accounts import Actor
@@ -228,7 +234,7 @@ def _summary(row: Row) -> JobSummary:
         on_dependency_failure=on_failure(runs_anyway=row["runs_anyway"]),
         payload_preview=row["payload_preview"],
         error_preview=row["error_preview"],
-        progress=row["progress"],
+        progress=share_of(row["progress"]),
         progress_note=row["progress_note"],
         cancel_requested_at=row["cancel_requested_at"],
         version=row["version"],

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 from uuid import UUID
 
-from internal.adapters.postgres.codes import OUTCOMES, PRIORITIES, STATUSES, backoff_of
+from internal.adapters.postgres.codes import OUTCOMES, PRIORITIES, STATUSES, backoff_of, share_of
 from internal.adapters.postgres.database import Database, Hot, Row
 from internal.adapters.postgres.statements import statement
 from internal.domain.accounts import Actor
@@ -37,7 +37,7 @@ class PostgresReads:
                 status=OUTCOMES[row["status"]],
                 worker=row["worker_id"],
                 error=row["error"],
-                progress=row["progress"],
+                progress=share_of(row["progress"]),
                 progress_note=row["progress_note"],
                 started_at=row["started_at"],
                 finished_at=row["finished_at"],
@@ -90,7 +90,7 @@ def _job(row: Row) -> Job:
         payload=row["payload"],
         result=row["result"],
         last_error=row["last_error"],
-        progress=row["progress"],
+        progress=share_of(row["progress"]),
         progress_note=row["progress_note"],
         cancel_requested_at=row["cancel_requested_at"],
         version=row["version"],

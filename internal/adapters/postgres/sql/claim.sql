@@ -180,10 +180,10 @@ details as (
   -- by id the better choice even over a day that was empty when this was planned.
   select id, type, payload, backoff_strategy, backoff_base_ms, backoff_max_ms, backoff_jitter,
          timeout_ms, parents,
-         -- whoever retries an expired job by hand means it
-         coalesce(expires_at <= now()
-                  and (select true from replay where job_id = job.id limit 1) is null,
-                  false) as expired
+         -- whoever retries an expired job by hand means it; a case, since most have no such time
+         case when expires_at <= now()
+              then (select true from replay where job_id = job.id limit 1) is null
+              else false end as expired
   from job
   where user_id = any(array(select distinct user_id from by_flow))
     and id = any(array(select job_id from served))
