@@ -148,7 +148,11 @@ async def faults(connection: Hot, prepared: Prepared, values: Values) -> dict[st
     finally:
         await transaction.rollback()
     nodes = list(_nodes(json.loads(answer)[0]["Plan"]))
-    found = {node["Relation Name"]: int(_rows(node)) for node in nodes if _reads_all(node)}
+    found = {
+        node.get("Relation Name", node.get("Index Name")): int(_rows(node))
+        for node in nodes
+        if _reads_all(node)
+    }
     large = {row["name"]: row["first_column"] for row in await connection.fetch(_LARGE_INDEXES)}
     found |= {node["Index Name"]: int(_rows(node)) for node in nodes if _skips(node, large)}
     if (rows := sum(map(_rows, nodes))) > MOST_ROWS:
