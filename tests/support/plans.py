@@ -148,16 +148,17 @@ async def faults(connection: Hot, prepared: Prepared, values: Values) -> dict[st
     finally:
         await transaction.rollback()
     nodes = list(_nodes(json.loads(answer)[0]["Plan"]))
-    found = {
-        node.get("Relation Name", node.get("Index Name")): int(_rows(node))
-        for node in nodes
-        if _reads_all(node)
-    }
+    found = {_what(node): int(_rows(node)) for node in nodes if _reads_all(node)}
     large = {row["name"]: row["first_column"] for row in await connection.fetch(_LARGE_INDEXES)}
     found |= {node["Index Name"]: int(_rows(node)) for node in nodes if _skips(node, large)}
     if (rows := sum(map(_rows, nodes))) > MOST_ROWS:
         found["rows"] = int(rows)
     return found
+
+
+def _what(node: dict[str, Any]) -> str:
+    """The table; the steps of a bitmap name their index only."""
+    return str(node.get("Relation Name") or node["Index Name"])
 
 
 def _reads_all(node: dict[str, Any]) -> bool:
