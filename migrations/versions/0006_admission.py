@@ -224,7 +224,7 @@ $$;
 # One queue at a time, so that a transaction locks one user: whoever locks several does it in order.
 ADMIT = """
 create function admit(most int)
-returns table (looked boolean, admitted int, told boolean, pause_ms float8)
+returns table (looked boolean, admitted int, pause_ms float8)
 language plpgsql as $$
 #variable_conflict use_column
 declare

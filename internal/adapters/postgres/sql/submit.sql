@@ -2,7 +2,7 @@
 -- $1 batch, $2 aging step, then a column of values each; one whose values are all alike comes with
 -- the first of them only, and one without any comes empty. $29 and $30 are the first and the last
 -- job that the batch was to have.
--- One with parents is blocked; what it waits for is written next (submissions.py).
+-- One with parents is blocked; what it waits for is written next (ties.py).
 -- Answers with its time, and with the jobs it left out because their keys exist.
 with input as materialized (
   select coalesce(user_id, ($3::uuid[])[1]) as user_id,
