@@ -31,6 +31,12 @@ OLD_LANES = """
     update lane set used_at = now() - interval '2 hours'
     where id in (select id from lane order by id for update skip locked)
 """
+# Lanes age in no time here: whoever saw one young must be done before it is pruned, as all are
+# whose transactions last less than the hour that it takes.
+YOUNGER = """
+    select count(*) from pg_stat_activity
+    where datname = current_database() and pid <> pg_backend_pid() and xact_start < $1
+"""
 
 
 @on_every_postgres
@@ -60,6 +66,7 @@ class Storm:
         self._actors = actors
         self._worker = ""
         self._jobs: list[tuple[Actor, Any]] = []
+        self._pruning = asyncio.Lock()
         self._until = asyncio.get_running_loop().time() + SECONDS
 
     def deeds(self) -> list[Deed]:
@@ -139,9 +146,17 @@ class Storm:
     async def _upkeep(self, random: Random) -> None:
         await self._store.upkeep.rescue_expired(100)
         if random.random() < 0.2:
-            await self._store.execute(OLD_LANES)
-            await self._store.upkeep.prune()
+            await self._prune()
         await asyncio.sleep(0.01)
+
+    async def _prune(self) -> None:
+        async with self._pruning:
+            async with self._store.database.hot() as connection:
+                await connection.execute(OLD_LANES)
+                aged = await connection.fetchval("select clock_timestamp()")
+                while await connection.fetchval(YOUNGER, aged):  # noqa: ASYNC110 - no event for it
+                    await asyncio.sleep(0.001)
+            await self._store.upkeep.prune()
 
 
 async def _number(store: Store, query: str) -> int:
