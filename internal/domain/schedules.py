@@ -57,6 +57,7 @@ class Schedule(msgspec.Struct, frozen=True, kw_only=True):
     """A schedule; `job` is its submission as JSON, the payload as the bytes that came in.
 
     `next_run_at` is the first slot that has not been dealt with, None while it is paused.
+    `held_until` is when it is tried again, while there is no room for its job.
     """
 
     id: UUID
@@ -66,6 +67,7 @@ class Schedule(msgspec.Struct, frozen=True, kw_only=True):
     paused: bool
     job: str
     next_run_at: datetime | None
+    held_until: datetime | None = None
     last_run_at: datetime | None = None
     last_job_id: UUID | None = None
     last_error: str | None = None
@@ -120,6 +122,7 @@ def replace(
         paused=request.paused,
         job=_written(request.job),
         next_run_at=None if request.paused else following,
+        held_until=None,
         last_error=None,
         updated_at=now,
     )
@@ -129,7 +132,8 @@ def pause(schedule: Schedule, now: datetime) -> Schedule:
     """No slot runs any more. Pausing what is paused changes nothing."""
     if schedule.paused:
         return schedule
-    return msgspec.structs.replace(schedule, paused=True, next_run_at=None, updated_at=now)
+    nothing = {"next_run_at": None, "held_until": None}
+    return msgspec.structs.replace(schedule, paused=True, updated_at=now, **nothing)
 
 
 def resume(schedule: Schedule, now: datetime, calendar: Calendar) -> Schedule:
@@ -147,6 +151,8 @@ def plan(schedule: Schedule, now: datetime, calendar: Calendar) -> Plan:
         return Plan((), first)
     at_once = min(MOST_AT_ONCE, MOST_BYTES_AT_ONCE // len(schedule.job.encode()) or 1)
     due = Due(timing.slots(calendar), timing.step, first, now)
+    if schedule.held_until is not None and schedule.missed is Missed.ALL:
+        return due.oldest()
     return due.plan(schedule.missed, at_once)
 
 

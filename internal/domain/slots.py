@@ -84,11 +84,15 @@ class Due(msgspec.Struct, frozen=True):
         of them; and so does `skip`, unless that one is later than the grace.
         """
         if missed is Missed.ALL:
-            return self._part(at_once)
+            return self._part(self._oldest_made_up(), at_once)
         newest, following = self._newest_and_following()
         if missed is Missed.SKIP:
             newest = [slot for slot in newest if self.now - slot <= GRACE]
         return Plan(tuple(newest), following)
+
+    def oldest(self) -> Plan:
+        """It alone: enough to see whether there is room again, and nothing to look back for."""
+        return self._part(self.first, 1)
 
     def _newest_and_following(self) -> tuple[list[datetime], datetime | None]:
         """Mostly one slot is due: to look on from there takes a tenth of looking back from now."""
@@ -98,8 +102,8 @@ class Due(msgspec.Struct, frozen=True):
             return self._newest(1), self._following()
         return due, next(iter(soonest[len(due) :]), None)
 
-    def _part(self, at_once: int) -> Plan:
-        made_up = list(islice(self._due_from(self._oldest_made_up()), at_once + 1))
+    def _part(self, start: datetime, at_once: int) -> Plan:
+        made_up = list(islice(self._due_from(start), at_once + 1))
         if len(made_up) > at_once:
             return Plan(tuple(made_up[:at_once]), made_up[at_once])
         return Plan(tuple(made_up), self._following())

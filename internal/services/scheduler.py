@@ -16,6 +16,7 @@ from internal.domain.ports.calendar import Calendar
 from internal.domain.ports.feed import Topic
 from internal.domain.ports.schedules import DueSchedules, Firing
 from internal.domain.schedules import Schedule, plan, slot_key
+from internal.domain.slots import Missed
 from internal.domain.submission import JobDefaults, NewJob, Submission, accept
 from internal.services.duty import Duty
 
@@ -44,6 +45,7 @@ class Scheduler(msgspec.Struct, frozen=True):
     def decide(self, schedule: Schedule, now: datetime) -> Firing:
         """The jobs of the slots that are to run now.
 
+        Where nothing is to be missed, a slot waits for room; where it may be, it is left out.
         A job that is not accepted any more, since settings or its type have changed, is left out
         with the reason: the next slot may fare better.
         """
@@ -58,7 +60,8 @@ class Scheduler(msgspec.Struct, frozen=True):
                 jobs = self._jobs(schedule, planned.slots)
         except WindlassError as error:
             return Firing((), planned.next_run_at, str(error))
-        return Firing(jobs, planned.next_run_at)
+        patient = () if schedule.missed is Missed.SKIP else planned.slots
+        return Firing(jobs, planned.next_run_at, patient=patient)
 
     def _jobs(self, schedule: Schedule, slots: tuple[datetime, ...]) -> tuple[NewJob, ...]:
         """They are alike but for their ids and keys, and checked once."""

@@ -221,7 +221,7 @@ def _lines(jobs: Sequence[UUID]) -> Values:
 
 def _firings(schedules: Sequence[UUID]) -> Values:
     number = len(schedules)
-    return (schedules, [None] * number, [None] * number, [None] * number)
+    return (schedules, *([None] * number for _ in range(4)))
 
 
 def _page(user_id: UUID, where: JobFilter, before: UUID | None) -> tuple[str, Values]:

@@ -8,6 +8,7 @@ from collections import Counter
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 import msgspec
 import pytest
@@ -17,10 +18,13 @@ from internal.domain.accounts import Actor
 from internal.domain.errors import UnavailableError
 from internal.domain.jobs import JobSummary, Status
 from internal.domain.listing import JobFilter, Page
+from internal.domain.ports.schedules import Firing
 from internal.domain.schedules import Schedule, ScheduleRequest, slot_key
 from internal.domain.slots import MOST_MADE_UP
+from tests.support.api import Settings, SignedUp, running_api
 from tests.support.conditions import eventually
 from tests.support.postgres import on_every_postgres
+from tests.support.routes import submit
 from tests.support.schedules import (
     CALENDAR,
     a_schedule,
@@ -86,6 +90,73 @@ async def test_a_job_may_wait_for_some_time_after_its_slot(store: Store) -> None
     await work_off(store)
     (job,) = await jobs_of(store, actor)
     assert (job.status, job.run_at - job.created_at) == (Status.SCHEDULED, HOUR)
+
+
+@pytest.mark.parametrize(("missed", "slots"), [("once", 1), ("all", 3)])
+async def test_what_is_not_to_be_missed_waits_for_room(
+    database_url: str, missed: str, slots: int
+) -> None:
+    """And keeps nobody else waiting."""
+    async with running_api(database_url, Settings(max_unfinished=1)) as api:
+        ada, eve = await api.a_user(), await api.a_user()
+        last_job = (await submit(ada))["id"]
+        full, other = await made_by(ada, missed=missed), await made_by(eve)
+        await be_late(api.store, 3 * MINUTE)
+
+        pause = await a_scheduler(api.store).run_once()
+
+        assert pause is not None
+        assert timedelta(seconds=4) < pause <= timedelta(seconds=5)
+        assert (await seen_by(eve, other))["last_job_id"] is not None
+        next_run_at = datetime.fromisoformat(full["next_run_at"])
+        expected = [next_run_at - number * MINUTE for number in range(slots, 0, -1)]
+        for slot in expected:
+            seen = await seen_by(ada, full)
+            assert datetime.fromisoformat(seen["next_run_at"]) == slot
+            assert "your limit of 1 unfinished jobs" in seen["last_error"]
+            await ada.client.post(f"/v1/jobs/{last_job}/cancel")
+            await api.store.execute("update schedule set held_until = now()")
+            await work_off(api.store)
+            last_job = (await seen_by(ada, full))["last_job_id"]
+        seen = await seen_by(ada, full)
+        assert (seen["last_error"], seen["next_run_at"]) == (None, full["next_run_at"])
+        found = [key for key in await keys(api.store) if key and full["id"] in key]
+        assert sorted(found) == [slot_key(UUID(full["id"]), slot) for slot in expected]
+
+
+async def made_by(user: SignedUp, **fields: Any) -> dict[str, Any]:
+    body = {"name": "a", "every_ms": 60_000, "job": {"type": "noop"}, **fields}
+    answer = await user.client.post("/v1/schedules", json=body)
+    assert answer.status_code == 201, answer.text
+    schedule: dict[str, Any] = answer.json()["data"]
+    return schedule
+
+
+async def seen_by(user: SignedUp, schedule: dict[str, Any]) -> dict[str, Any]:
+    seen: dict[str, Any] = (await user.client.get(f"/v1/schedules/{schedule['id']}")).json()["data"]
+    return seen
+
+
+async def test_those_who_wait_for_room_go_last(store: Store) -> None:
+    actor = await store.a_user()
+    held = [await a_schedule(store, actor, name=f"{n}", missed="all") for n in range(3)]
+    on_time = await a_schedule(store, actor, name="on time")
+    behind = await a_schedule(store, actor, name="behind", missed="all")
+    late = "update schedule set next_run_at = next_run_at - $2::interval where id = any($1)"
+    await store.execute(late, [on_time.id], MINUTE)
+    await store.execute(late, [behind.id, *(each.id for each in held)], HOUR)
+    ids = [each.id for each in held]
+    await store.execute("update schedule set held_until = now() where id = any($1)", ids)
+    scheduler, order = a_scheduler(store), []
+
+    def decide(schedule: Schedule, now: datetime) -> Firing:
+        order.append(schedule.id)
+        return Firing((), now + HOUR)
+
+    while await is_any_due(store):
+        await scheduler.due.fire(1, decide)
+
+    assert (order[:2], set(order[2:])) == ([on_time.id, behind.id], set(ids))
 
 
 async def test_a_slot_beyond_its_users_quota_is_told_and_the_next_one_may_run(

@@ -242,6 +242,18 @@ async def test_a_schedule_is_paused_and_resumed(api: Api) -> None:
         assert (resumed["paused"], resumed["next_run_at"]) == (False, schedule["next_run_at"])
 
 
+async def test_a_schedule_that_waits_for_room_can_be_paused(api: Api) -> None:
+    user = await api.a_user()
+    schedule = await make(user, missed="all")
+    held = "update schedule set next_run_at = now(), held_until = now() where id = $1"
+    await api.store.execute(held, UUID(schedule["id"]))
+    path = f"/v1/schedules/{schedule['id']}"
+    paused = await user.client.post(path + "/pause")
+    assert (paused.status_code, paused.json()["data"]["next_run_at"]) == (200, None)
+    resumed = (await user.client.post(path + "/resume")).json()["data"]
+    assert resumed["next_run_at"] == schedule["next_run_at"]
+
+
 async def test_a_run_now_is_a_job_and_moves_no_slot(api: Api) -> None:
     user = await api.a_user()
     job = {"type": "mock", "payload": {"sleep_ms": 7}, "queue": "reports", "priority": "high"}

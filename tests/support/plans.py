@@ -78,9 +78,10 @@ _LOAD: Final = """
     from input where n % 4 = 3;
 
     insert into schedule (id, user_id, name, every_ms, timezone, anchor, missed, paused, job,
-                          next_run_at, created_at, updated_at)
-    select job_id, user_id, n, 60000, 'UTC', now(), 'skip', false, '{}',
-           now() + (n - 1000) * interval '1 minute', now(), now()
+                          next_run_at, held_until, created_at, updated_at)
+    select job_id, user_id, n, 60000, 'UTC', now(), 'all', false, '{}',
+           now() + (n - 1000) * interval '1 minute',
+           case when n % 8 = 1 then now() + (n - 1000) * interval '1 second' end, now(), now()
     from input where n % 4 = 1;
 
     insert into attempt (job_id, number, user_id, status, worker_id, started_at, finished_at)

@@ -22,7 +22,8 @@ from tests.support.store import AGING, DEFAULTS, Store
 CALENDAR: Final = CronCalendar()
 
 LATE: Final = """
-    update schedule set next_run_at = next_run_at - $1::interval, anchor = anchor - $1::interval
+    update schedule set next_run_at = next_run_at - $1::interval, anchor = anchor - $1::interval,
+                        held_until = held_until - $1::interval
     where next_run_at is not null
 """
 
@@ -68,7 +69,10 @@ async def copy(store: Store, number: int) -> list[UUID]:
 
 
 async def is_any_due(store: Store) -> bool:
-    query = "select exists (select from schedule where next_run_at <= now())"
+    query = """
+        select exists (
+          select from schedule where greatest(next_run_at, held_until) <= now())
+    """
     async with store.database.hot() as connection:
         found: bool = await connection.fetchval(query)
     return found

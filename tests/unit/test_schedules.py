@@ -137,6 +137,14 @@ def test_all_makes_up_the_newest_ten_thousand_a_part_at_a_time() -> None:
     assert len(plan(schedule, now, CALENDAR).slots) == schedules.MOST_AT_ONCE
 
 
+def test_of_all_that_wait_for_room_the_oldest_is_tried_alone() -> None:
+    schedule = a_schedule(cron="* * * * *", missed="all")
+    held = msgspec.structs.replace(schedule, held_until=NOON)
+    planned = plan(held, NOON + 30 * DAY, CALENDAR)
+    assert planned.slots == (schedule.next_run_at,)
+    assert planned.next_run_at == planned.slots[0] + timedelta(minutes=1)
+
+
 def test_large_jobs_are_made_up_fewer_at_a_time() -> None:
     job = {"type": "noop", "payload": {"text": "x" * 262_000}}
     schedule = a_schedule(every_ms=1_000, missed="all", job=job)

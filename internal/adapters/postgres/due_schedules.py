@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 import msgspec
@@ -20,16 +20,21 @@ from internal.domain.errors import QuotaExceededError, WindlassError
 from internal.domain.ports.feed import Topic, Wakeups
 from internal.domain.ports.jobs import Submitted
 from internal.domain.ports.schedules import Firing
+from internal.domain.quota import RETRY_AFTER_S
 from internal.domain.schedules import Schedule
 from internal.domain.slots import GRACE
 
 # Jobs in a transaction; the last schedule of it may bring some more.
 MOST_JOBS: Final = 200
 AT_ONCE: Final = timedelta(0)
+# For those whose user has no room.
+HELD: Final = timedelta(seconds=RETRY_AFTER_S)
 
-# The rest are due already, and with those who hold them.
+# The rest are due already, and with those who lock them.
 NEXT: Final = """
-    select extract(epoch from min(next_run_at) - now()) from schedule where next_run_at > now()
+    select extract(epoch from least(
+        (select min(next_run_at) from schedule where next_run_at > now() and held_until is null),
+        (select min(held_until) from schedule where held_until > now())) - now())
 """
 
 _log = logging.getLogger(__name__)
@@ -43,16 +48,20 @@ class Fired(msgspec.Struct):
     schedule_id: UUID
     firing: Firing
     entries: Sequence[Entry]
+    next_run_at: datetime | None
+    error: str | None
     last_job: UUID | None = None
-    error: str | None = None
+    held: timedelta | None = None
 
     def note(self, kept: Iterable[Kept | QuotaExceededError]) -> None:
         """Take over what became of the jobs."""
-        for each in kept:
+        for place, each in enumerate(kept):
             if isinstance(each, Submitted):
                 self.last_job = each.id
-            else:
-                self.error = str(each)
+                continue
+            self.error = str(each)
+            if isinstance(each, QuotaExceededError) and self.firing.patient and not self.held:
+                self.next_run_at, self.held = self.firing.patient[place], HELD
 
 
 class PostgresDueSchedules:
@@ -135,20 +144,20 @@ def _decided(rows: Sequence[Row], decide: Decide) -> list[Fired]:
         firing = decide(shown(row), row["now"])
         user_id = row["user_id"]
         entries = [Entry(job, (user_id, job.queue, job.route)) for job in firing.jobs]
-        fired.append(Fired(row["id"], firing, entries, error=firing.error))
+        fired.append(Fired(row["id"], firing, entries, firing.next_run_at, firing.error))
         jobs += len(entries)
     return fired
 
 
-def _columns(fired: Sequence[Fired]) -> tuple[list[UUID], ...]:
+def _columns(fired: Sequence[Fired]) -> tuple[list[Any], ...]:
     rows = [
-        (each.schedule_id, each.firing.next_run_at, each.last_job, each.error) for each in fired
+        (each.schedule_id, each.next_run_at, each.last_job, each.error, each.held) for each in fired
     ]
     return tuple(map(list, zip(*rows, strict=True)))
 
 
 def _some_left(rows: Sequence[Row], fired: Sequence[Fired]) -> bool:
-    following = (each.firing.next_run_at for each in fired)
+    following = (each.next_run_at for each in fired if not each.held)
     return any(each is not None and each <= rows[0]["now"] for each in following)
 
 

@@ -105,6 +105,7 @@ def shown(row: Any) -> Schedule:
         paused=row["paused"],
         job=row["job"],
         next_run_at=row["next_run_at"],
+        held_until=row["held_until"],
         last_run_at=row["last_run_at"],
         last_job_id=row["last_job_id"],
         last_error=row["last_error"],
@@ -125,6 +126,7 @@ def _settings(new: Schedule) -> dict[str, Any]:
         "paused": new.paused,
         "job": new.job,
         "next_run_at": new.next_run_at,
+        "held_until": new.held_until,
         "last_error": new.last_error,
         "updated_at": new.updated_at,
     }

@@ -551,6 +551,7 @@ schedule = Table(
     Column("paused", Boolean, nullable=False),
     Column("job", Text, nullable=False),
     Column("next_run_at", Moment),
+    Column("held_until", Moment),
     Column("last_run_at", Moment),
     Column("last_job_id", Uuid),
     Column("last_error", Text),
@@ -560,7 +561,13 @@ schedule = Table(
     CheckConstraint("(cron is null) <> (every_ms is null)", name="schedule_timing"),
     CheckConstraint("missed in ('skip', 'once', 'all')", name="schedule_missed"),
     CheckConstraint("not paused or next_run_at is null", name="schedule_paused"),
-    Index("schedule_due", "next_run_at", postgresql_where=text("next_run_at is not null")),
+    CheckConstraint("held_until is null or next_run_at is not null", name="schedule_held"),
+    Index(
+        "schedule_due",
+        "next_run_at",
+        postgresql_where=text("next_run_at is not null and held_until is null"),
+    ),
+    Index("schedule_held", "held_until", postgresql_where=text("held_until is not null")),
 )
 
 minute = Table(

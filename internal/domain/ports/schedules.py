@@ -62,11 +62,15 @@ class ScheduleStore(Protocol):
 
 
 class Firing(msgspec.Struct, frozen=True):
-    """What becomes of a schedule that is due: jobs to keep, or why there are none."""
+    """What becomes of a schedule that is due: jobs to keep, or why there are none.
+
+    `patient`: the slots of the jobs, when those stay due for which their user has no room.
+    """
 
     jobs: tuple[NewJob, ...]
     next_run_at: datetime | None
     error: str | None = None
+    patient: tuple[datetime, ...] = ()
 
 
 class DueSchedules(Protocol):
@@ -79,5 +83,6 @@ class DueSchedules(Protocol):
 
         Each is locked, and those that others hold are left to them. Jobs are kept and schedules
         moved on in one transaction, so that a crash at any moment leaves both or neither. What is
-        refused of one schedule is noted with it, and holds up no other.
+        refused of one schedule is noted with it, and holds up no other. Slots that stay due for
+        want of room are tried again some seconds later, behind all others.
         """

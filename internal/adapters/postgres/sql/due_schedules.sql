@@ -1,17 +1,25 @@
 -- Lock schedules whose next slot has come. $1 how many, $2 how late a slot is on time.
 -- Those on time first, in their order: what has fallen behind must not hold them up, and whoever has
--- many schedules must not hold up who has one.
+-- many schedules must not hold up who has one. Last those whose users had no room for their jobs.
 with due as materialized (
   (select id
    from schedule
    where next_run_at > now() - $2::interval and next_run_at <= now()
+     and held_until is null
    order by next_run_at
    limit 4 * $1::int)
   union all
   (select id
    from schedule
    where next_run_at <= now() - $2::interval
+     and held_until is null
    order by next_run_at
+   limit 4 * $1::int)
+  union all
+  (select id
+   from schedule
+   where held_until <= now()
+   order by held_until
    limit 4 * $1::int)
 )
 select s.*, now() as now
@@ -21,7 +29,8 @@ cross join lateral (
   select *
   from schedule
   where id = d.id
-    and (next_run_at <= now()) is true -- in brackets, so that no index is used for it
+    -- in brackets, so that no index is used for it
+    and (next_run_at <= now() and coalesce(held_until <= now(), true)) is true
   limit 1
   for no key update skip locked
 ) s
