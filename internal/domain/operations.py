@@ -136,15 +136,16 @@ def check_running(running: int) -> None:
         )
 
 
-def tally(action: Action, by_status: Mapping[Status, int], not_found: int = 0) -> Tally:
-    """What an action comes to with so many jobs in each status.
+def tally(
+    action: Action, by_status: Mapping[Status, int], *, needed: int = 0, not_found: int = 0
+) -> Tally:
+    """What an action comes to with so many jobs in each status, beside those that are needed.
 
-    The reason why a job is skipped is the status that it is in, or that it is not found.
+    The reason why a job is skipped is the status that it is in, that it is needed, or not found.
     """
     fits = ELIGIBLE[action]
     skipped = {str(each): jobs for each, jobs in by_status.items() if each not in fits}
-    if not_found:
-        skipped[NOT_FOUND] = not_found
+    skipped |= {why: jobs for why, jobs in ((NEEDED, needed), (NOT_FOUND, not_found)) if jobs}
     eligible = sum(jobs for each, jobs in by_status.items() if each in fits)
     return Tally(eligible + sum(skipped.values()), eligible, skipped)
 

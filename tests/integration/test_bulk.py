@@ -102,6 +102,39 @@ async def test_many_are_deleted_by_their_ids(api: Api) -> None:
     assert counts["total"] == 1
 
 
+async def test_a_dry_run_of_a_deletion_counts_what_others_need(api: Api) -> None:
+    ada = await api.a_user()
+    needed, free = [await finish(api, ada, Outcome.SUCCEEDED, "null") for _ in range(2)]
+    child = (await submit(ada, depends_on=[needed], run_at="2100-01-01T00:00:00Z"))["id"]
+
+    named = {"action": "delete", "ids": [needed, free]}
+    request = {"action": "delete", "filter": {"status": ["succeeded"]}}
+    dry = await bulk(ada, {**request, "dry_run": True})
+    assert (dry["matched"], dry["eligible"], dry["skipped"]) == (2, 1, {"needed": 1})
+    assert await bulk(ada, {**named, "dry_run": True}) == dry
+    begun = await bulk(ada, request)
+    assert {**begun, "operation_id": None} == dry
+    done = await ends(api, ada, begun)
+
+    assert (done["done"], done["skipped"]) == (1, {"needed": 1})
+    assert await status(ada, needed) == "succeeded"
+    await ada.client.post(f"/v1/jobs/{child}/cancel")
+    dry = await bulk(ada, {"action": "delete", "ids": [needed], "dry_run": True})
+    assert (dry["eligible"], dry["skipped"]) == (1, {})
+
+
+async def test_a_job_that_others_came_to_need_meanwhile_is_not_deleted(api: Api) -> None:
+    ada = await api.a_user()
+    job_id = await finish(api, ada, Outcome.SUCCEEDED, "null")
+    begun = await bulk(ada, {"action": "delete", "ids": [job_id]})
+    await submit(ada, depends_on=[job_id], run_at="2100-01-01T00:00:00Z")
+
+    done = await ends(api, ada, begun)
+
+    assert (begun["eligible"], done["done"], done["skipped"]) == (1, 0, {"needed": 1})
+    assert await status(ada, job_id) == "succeeded"
+
+
 async def test_a_group_of_failures_is_replayed_by_its_fingerprint(api: Api) -> None:
     ada = await api.a_user()
     jobs = {"jobs": [{"type": "mended"}] * 20}

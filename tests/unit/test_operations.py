@@ -51,6 +51,8 @@ def test_a_tally_says_why_each_of_the_others_is_skipped() -> None:
     found = tally(Action.RETRY, by_status, not_found=4)
     assert (found.matched, found.eligible) == (15, 4)
     assert found.skipped == {"running": 2, "succeeded": 5, "not_found": 4}
+    found = tally(Action.DELETE, {Status.FAILED: 3}, needed=2)
+    assert (found.matched, found.eligible, found.skipped) == (5, 3, {"needed": 2})
     assert tally(Action.DELETE, {}).skipped == {}
 
 

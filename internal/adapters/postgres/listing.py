@@ -100,18 +100,26 @@ def page_ids(user_id: UUID, where: JobFilter, page: Page) -> Select[Any]:
     return select(merged.c.id).order_by(merged.c.id.desc()).limit(page.limit + 1)
 
 
-def matching(user_id: UUID, where: JobFilter) -> Select[tuple[UUID, int]]:
-    """The ids of all jobs that a filter means, each with the code of the status that it is in."""
+def matching(user_id: UUID, where: JobFilter) -> Select[tuple[UUID, int, bool]]:
+    """The ids of all jobs that a filter means, each with the code of the status that it is in.
+
+    And whether others wait for it, where it has finished.
+    """
     statuses = _statuses(where)
     parts = [
-        _with_status(user_id, status, place, where)
+        _with_status(user_id, status, place, where).add_columns(_awaited(place))
         for status in (tuple(Status) if statuses is None else statuses)
         for place in TABLES.get(status, FINISHED_TABLES)
     ]
     if not parts:
-        return select(schema.job.c.id, literal(0).label("status")).where(false())
+        nothing = (literal(0).label("status"), false().label("awaited"))
+        return select(schema.job.c.id, *nothing).where(false())
     merged = union_all(*parts).subquery()
-    return select(merged.c.id, merged.c.status)
+    return select(merged.c.id, merged.c.status, merged.c.awaited)
+
+
+def _awaited(place: Table) -> ColumnElement[bool]:
+    return (schema.finished.c.awaited if place is schema.finished else false()).label("awaited")
 
 
 def _statuses(where: JobFilter) -> tuple[Status, ...] | None:

@@ -12,8 +12,10 @@ from sqlalchemy import (
     CTE,
     Select,
     Uuid,
+    and_,
     any_,
     column,
+    false,
     func,
     insert,
     literal,
@@ -32,6 +34,7 @@ from internal.adapters.postgres.listing import matching
 from internal.domain.accounts import Actor
 from internal.domain.errors import FieldError, ValidationError
 from internal.domain.ids import new_id
+from internal.domain.jobs import FINISHED
 from internal.domain.listing import JobFilter
 from internal.domain.operations import (
     ELIGIBLE,
@@ -60,14 +63,14 @@ class PostgresOperations:
         self._wakeups = wakeups
 
     async def count(self, actor: Actor, action: Action, chosen: Chosen) -> Tally:
-        matched = _matched(actor, chosen)
+        matched = _matched(actor, action, chosen)
         async with self._database.begin() as connection:
             return await _tally(connection, action, chosen, _by_status(matched))
 
     async def start(
         self, actor: Actor, action: Action, chosen: Chosen, per_second: int
     ) -> tuple[UUID, Tally]:
-        operation_id, matched = new_id(), _matched(actor, chosen)
+        operation_id, matched = new_id(), _matched(actor, action, chosen)
         kept = _by_status(matched).add_cte(_keep(operation_id, action, matched))
         async with self._database.begin() as connection:
             check_running(await _running(connection, actor))
@@ -115,28 +118,42 @@ class PostgresOperations:
                 await connection.execute(item.delete().where(item.c.operation_id == operation_id))
 
 
-def _matched(actor: Actor, chosen: Chosen) -> CTE:
-    """The jobs with their statuses, one more than may be."""
+def _matched(actor: Actor, action: Action, chosen: Chosen) -> CTE:
+    """The jobs with their statuses, and whether they are needed; one more than may be."""
+    found = _chosen(actor, chosen).subquery("chosen")
+    # A look-up of its own, so only where it can matter: for a million it would take half a minute.
+    is_needed = and_(found.c.awaited, func.is_needed(actor.user_id, found.c.id))
+    needed = is_needed if action is Action.DELETE else false()
+    return select(found.c.id, found.c.status, needed.label("needed")).cte("matched")
+
+
+def _chosen(actor: Actor, chosen: Chosen) -> Select[tuple[UUID, int, bool]]:
     if isinstance(chosen, JobFilter):
-        return matching(actor.user_id, chosen).limit(MOST_MATCHED + 1).cte("matched")
+        return matching(actor.user_id, chosen).limit(MOST_MATCHED + 1)
     state, named = JOB_STATE.c, any_(literal(sorted(chosen), ARRAY(Uuid)))
-    query = select(state.job_id.label("id"), state.status)
-    return query.where(state.user_id == actor.user_id, state.job_id == named).cte("matched")
+    has_finished = state.status.in_([STATUS_CODE[each] for each in FINISHED])
+    query = select(state.job_id.label("id"), state.status, has_finished.label("awaited"))
+    return query.where(state.user_id == actor.user_id, state.job_id == named)
 
 
-def _by_status(matched: CTE) -> Select[tuple[int, int]]:
-    return select(matched.c.status, func.count()).group_by(matched.c.status)
+def _by_status(matched: CTE) -> Select[tuple[int, bool, int]]:
+    groups = (matched.c.status, matched.c.needed)
+    return select(*groups, func.count()).group_by(*groups)
 
 
 def _keep(operation_id: UUID, action: Action, matched: CTE) -> CTE:
     codes = [STATUS_CODE[each] for each in ELIGIBLE[action]]
-    fit = select(literal(operation_id), matched.c.id).where(matched.c.status.in_(codes))
+    fits = (matched.c.status.in_(codes), ~matched.c.needed)
+    fit = select(literal(operation_id), matched.c.id).where(*fits)
     columns = ["operation_id", "job_id"]
     return insert(schema.operation_item).from_select(columns, fit).cte("kept")
 
 
 async def _tally(
-    connection: AsyncConnection, action: Action, chosen: Chosen, query: Select[tuple[int, int]]
+    connection: AsyncConnection,
+    action: Action,
+    chosen: Chosen,
+    query: Select[tuple[int, bool, int]],
 ) -> Tally:
     await connection.execute(text(f"set local statement_timeout = {COUNT_TIMEOUT_MS}"))
     try:
@@ -146,11 +163,12 @@ async def _tally(
             fault = FieldError("filter", "matches too much to be counted in time: narrow it")
             raise ValidationError.of(fault) from error
         raise
-    by_status = {STATUSES[status]: jobs for status, jobs in rows}
-    matched = sum(by_status.values())
+    by_status = {STATUSES[status]: jobs for status, is_needed, jobs in rows if not is_needed}
+    needed = sum(jobs for _, is_needed, jobs in rows if is_needed)
+    matched = sum(by_status.values()) + needed
     check_matched(matched)
-    named = 0 if isinstance(chosen, JobFilter) else len(chosen) - matched
-    return tally(action, by_status, not_found=named)
+    not_found = 0 if isinstance(chosen, JobFilter) else len(chosen) - matched
+    return tally(action, by_status, needed=needed, not_found=not_found)
 
 
 async def _running(connection: AsyncConnection, actor: Actor) -> int:
