@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -151,8 +151,7 @@ async def test_a_group_of_failures_is_replayed_by_its_fingerprint(api: Api) -> N
 
 async def test_an_operation_stops_in_the_middle(api: Api) -> None:
     ada = await api.a_user()
-    batch = {"jobs": [{"type": "mock", "run_at": "2100-01-01T00:00:00Z"}] * 8}
-    await ada.client.post("/v1/jobs/batch", json=batch)
+    await some_scheduled(ada, 8)
     request = {"action": "cancel", "filter": {"status": ["scheduled"]}, "per_second": 4}
     begun = await bulk(ada, request)
     url = f"/v1/operations/{begun['operation_id']}"
@@ -167,6 +166,36 @@ async def test_an_operation_stops_in_the_middle(api: Api) -> None:
     await steps(api.store)
     assert (await ada.client.get(url)).json()["data"] == data
     assert await counted(ada, "scheduled", 7)
+
+
+async def test_an_operation_takes_the_time_that_it_was_given(api: Api) -> None:
+    """Of two jobs each, the first step is due at once and the fifth a second later."""
+    ada = await api.a_user()
+    await some_scheduled(ada, 10)
+    request = {"action": "cancel", "filter": {"status": ["scheduled"]}, "per_second": 8}
+    async with running_worker(api.store, []):
+        url = f"/v1/operations/{(await bulk(ada, request))['operation_id']}"
+        await eventually(lambda: comes_to(ada, url, "done", 10))
+    operation = (await ada.client.get(url)).json()["data"]
+    moments = (operation["created_at"], operation["finished_at"])
+    begun, ended = map(datetime.fromisoformat, moments)
+    assert timedelta(seconds=1) <= ended - begun < timedelta(seconds=5)
+    assert await counted(ada, "canceled", 10)
+
+
+async def test_an_operation_that_a_worker_carries_out_is_stopped_halfway(api: Api) -> None:
+    ada = await api.a_user()
+    await some_scheduled(ada, 8)
+    request = {"action": "cancel", "filter": {"status": ["scheduled"]}, "per_second": 4}
+    async with running_worker(api.store, []):
+        url = f"/v1/operations/{(await bulk(ada, request))['operation_id']}"
+        await eventually(lambda: comes_to(ada, url, "running", 2))
+        stopped = (await ada.client.post(f"{url}/stop")).json()["data"]
+        await asyncio.sleep(0.6)  # two more steps, if it went on
+        assert (await ada.client.get(url)).json()["data"] == stopped
+    assert stopped["status"] == "stopped"
+    assert 2 <= stopped["done"] < 8
+    assert await counted(ada, "scheduled", 8 - stopped["done"])
 
 
 async def test_what_is_done_cannot_be_stopped(api: Api) -> None:
@@ -425,6 +454,16 @@ async def test_those_who_watch_hear_of_each_step(store: Store) -> None:
 
     assert [ids and len(ids) for ids in told] == [None, 100, None]
     assert set(told[1] or ()) == set(ids[:100])
+
+
+async def some_scheduled(user: SignedUp, jobs: int) -> None:
+    batch = {"jobs": [{"type": "mock", "run_at": "2100-01-01T00:00:00Z"}] * jobs}
+    assert (await user.client.post("/v1/jobs/batch", json=batch)).status_code == 201
+
+
+async def comes_to(user: SignedUp, url: str, status: str, done: int) -> bool:
+    operation = (await user.client.get(url)).json()["data"]
+    return bool(operation["status"] == status and operation["done"] >= done)
 
 
 async def some_failed(store: Store, count: int) -> tuple[Any, list[ClaimedJob]]:
