@@ -11,9 +11,10 @@ from internal.domain.times import Moment
 
 
 class Replay(msgspec.Struct, frozen=True):
-    """A retry by hand of a job that stood as `from_status` after its attempt of this number.
+    """A retry of a job that stood as `from_status` after its attempt of this number.
 
-    `operation_id`: the bulk operation that it was a part of. `edited`: whether the payload has
+    `operation_id`: the bulk operation that it was a part of. `parent_id`: the job whose end had
+    canceled this one, where it was that job which was retried. `edited`: whether the payload has
     changed since that attempt.
     """
 
@@ -21,6 +22,7 @@ class Replay(msgspec.Struct, frozen=True):
     from_status: Status
     after_attempt: int
     operation_id: UUID | None
+    parent_id: UUID | None
     edited: bool
 
 

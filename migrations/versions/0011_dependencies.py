@@ -14,6 +14,7 @@ depends_on = None
 # parents: how many jobs it waits for, as submitted. runs_anyway: also when one of them fails.
 # dependency.status: null while the parent has not ended, else as in finished; only
 # settle_dependencies changes it. canceled_by: the parent whose end canceled the job.
+# replay.parent_id: of a job that rose again since that parent was retried, and not by hand.
 # dependency_note: a job that ended, was retried or is blocked again: its children, and whether it
 # may itself go on, are to be looked at.
 TABLES = """
@@ -22,6 +23,7 @@ alter table job
   add column parents smallint not null default 0,
   add column runs_anyway boolean not null default false;
 alter table finished add column canceled_by uuid;
+alter table replay add column parent_id uuid;
 
 create table dependency (
   child_id uuid not null,
@@ -377,6 +379,10 @@ begin
       and (job_id = any(fallen)) is true
     returning *
   ),
+  replayed as (
+    insert into replay (job_id, user_id, from_status, after_attempt, parent_id)
+    select job_id, owner, status, number, canceled_by from risen
+  ),
   moved as materialized (
     select m.*, l.concurrency_key, l.rate_key, l.fails_by, l.fails_as,
            case when l.fails_by is not null then 6
@@ -582,6 +588,8 @@ delete from blocked;
 drop function await_places, await_queued, settle_dependencies, move_children,
               parents_of, is_needed;
 drop table dependency, dependency_note;
+delete from replay where parent_id is not null;
+alter table replay drop column parent_id;
 alter table finished drop column canceled_by;
 alter table job drop column name, drop column parents, drop column runs_anyway;
 """

@@ -189,6 +189,19 @@ async def test_a_retried_parent_revives_what_it_canceled(api: Api, ada: SignedUp
         await become(ada, "succeeded", parent, child, grandchild)
     assert (await look(ada, by_hand))["status"] == "canceled"
     assert (await look(ada, done_for))["status"] == "canceled"
+    origins = {each: await replays(ada, each) for each in (parent, child, grandchild, done_for)}
+    assert origins == {
+        parent: [("canceled", 0, None)],
+        child: [("canceled", 0, parent)],
+        grandchild: [("canceled", 0, child)],
+        done_for: [],
+    }
+
+
+async def replays(user: SignedUp, job_id: str) -> list[tuple[str, int, str | None]]:
+    """From which status, after which attempt, and with which parent."""
+    found = (await user.client.get(f"/v1/jobs/{job_id}/replays")).json()["data"]
+    return [(each["from_status"], each["after_attempt"], each["parent_id"]) for each in found]
 
 
 async def test_a_job_retried_by_hand_waits_again_unless_what_it_waits_for_has_ended(

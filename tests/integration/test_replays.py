@@ -47,6 +47,7 @@ async def test_a_failed_job_is_mended_and_tells_where_it_comes_from(api: Api) ->
         "from_status": "failed",
         "after_attempt": 1,
         "operation_id": None,
+        "parent_id": None,
         "edited": True,
     }
     (earlier,) = (await ada.client.get(f"{url}/payloads")).json()["data"]

@@ -161,6 +161,24 @@ async def test_a_job_that_is_retried_while_its_parent_ends_is_released(
     assert await status_of(store, ada, child) is Status.QUEUED
 
 
+async def test_a_child_that_rises_after_its_time_is_not_taken_for_retried_by_hand(
+    store: Store, ada: Actor
+) -> None:
+    parent = await store.submit(ada, run_at=LATER)
+    child = await a_child(store, ada, parent.id, expires_at=LATER)
+    await store.commands.cancel(ada, parent.id)
+    await settle(store)
+    await store.execute("update job set expires_at = now() where id = $1", child)
+    await store.commands.retry(ada, parent.id)
+    await settle(store)
+    worker = await store.a_worker()
+    await store.work.finish([an_end(await store.claim_one(worker))])
+    await settle(store)
+    assert len(await store.replays.replays(ada, child) or ()) == 1
+    claimed = await store.claim_one(worker)
+    assert (claimed.id, claimed.expired) == (child, True)
+
+
 async def test_many_children_are_settled_a_few_at_a_time(store: Store, ada: Actor) -> None:
     parent = await store.submit(ada, max_attempts=1)
     children = [await a_child(store, ada, parent.id) for _ in range(7)]

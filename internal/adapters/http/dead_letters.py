@@ -52,7 +52,7 @@ class PayloadEdit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ReplaysAnswer(msgspec.Struct, frozen=True):
-    """Every retry by hand of a job, the oldest first."""
+    """Every retry of a job, by hand or with a job that it waits for, the oldest first."""
 
     data: list[Replay]
     next_cursor: str | None

@@ -27,7 +27,14 @@ class PostgresReplays:
             and_(past.job_id == replay.job_id, past.attempt == replay.after_attempt)
         )
         query = (
-            select(replay.at, replay.from_status, replay.after_attempt, replay.operation_id, edited)
+            select(
+                replay.at,
+                replay.from_status,
+                replay.after_attempt,
+                replay.operation_id,
+                replay.parent_id,
+                edited,
+            )
             .where(replay.job_id == job_id, replay.user_id == actor.user_id)
             .order_by(replay.id)
         )

@@ -461,6 +461,7 @@ replay = Table(
     Column("from_status", SmallInteger, nullable=False),
     Column("after_attempt", Integer, nullable=False),
     Column("operation_id", Uuid),
+    Column("parent_id", Uuid),
     CheckConstraint("from_status in (5, 6)", name="replay_from_status"),
 )
 

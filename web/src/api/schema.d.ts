@@ -1342,7 +1342,7 @@ export interface components {
         };
         /**
          * ReplaysAnswer
-         * @description Every retry by hand of a job, the oldest first.
+         * @description Every retry of a job, by hand or with a job that it waits for, the oldest first.
          */
         ReplaysAnswer: {
             data: components["schemas"]["Replay"][];
@@ -1350,9 +1350,10 @@ export interface components {
         };
         /**
          * Replay
-         * @description A retry by hand of a job that stood as `from_status` after its attempt of this number.
+         * @description A retry of a job that stood as `from_status` after its attempt of this number.
          *
-         *         `operation_id`: the bulk operation that it was a part of. `edited`: whether the payload has
+         *         `operation_id`: the bulk operation that it was a part of. `parent_id`: the job whose end had
+         *         canceled this one, where it was that job which was retried. `edited`: whether the payload has
          *         changed since that attempt.
          */
         Replay: {
@@ -1361,6 +1362,7 @@ export interface components {
             from_status: components["schemas"]["Status"];
             after_attempt: number;
             operation_id: string | null;
+            parent_id: string | null;
             edited: boolean;
         };
         /**

@@ -182,7 +182,9 @@ details as (
          timeout_ms, parents,
          -- whoever retries an expired job by hand means it; a case, since most have no such time
          case when expires_at <= now()
-              then (select true from replay where job_id = job.id limit 1) is null
+              then (select true from replay
+                    where job_id = job.id and parent_id is null
+                    limit 1) is null
               else false end as expired
   from job
   where user_id = any(array(select distinct user_id from by_flow))
