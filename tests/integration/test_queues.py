@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from internal.domain.handlers import JobContext, Retry, handler
 from tests.support.api import Api, running_api
 from tests.support.conditions import eventually
 from tests.support.limits import (
@@ -32,6 +33,8 @@ NOTHING = dict.fromkeys(
 )
 A_DAY_MS = 86_400_000
 TOO_LARGE = 1_000_001
+NOT_STARTED = "expired: it had not started by expires_at"
+NOT_FINISHED = "expired: it had not finished by expires_at"
 
 
 async def test_a_queue_is_made_by_its_settings_and_shows_them(api: Api) -> None:
@@ -301,11 +304,67 @@ async def test_a_job_shows_until_when_it_is_worth_running_and_is_canceled_then(a
         for job_id in jobs:
             await eventually(partial(_is, user, job_id, "canceled"))
             job = await job_of(user, job_id)
-            assert job["last_error"].startswith("expired")
+            assert job["last_error"] == NOT_STARTED
             assert job["started_at"] is None
 
     assert meter.started == []
     assert (await queue_of(user, "held"))["counts"] == {**NOTHING, "canceled": 3}
+
+
+async def test_a_claim_that_meets_a_job_past_its_time_begins_no_attempt(api: Api) -> None:
+    """As it does when it comes before the expirer."""
+    user, meter = await api.a_user(), Meter()
+    expire = "update job set expires_at = now() where id = $1"
+
+    @handler("expiring")
+    async def expiring(job: dict[str, Any], ctx: JobContext) -> None:
+        await api.store.execute(expire, ctx.job_id)
+        raise Retry("too early", after="1ms")
+
+    far = "2100-01-01T00:00:00Z"
+    fresh, tried = await submit_all(
+        user, [{"type": each, "expires_at": far} for each in (meter.type, "expiring")]
+    )
+    await api.store.execute(expire, fresh)
+    async with running_worker(api.store, [meter.handler, expiring]):
+        for job_id, reason, attempts in ((fresh, NOT_STARTED, 0), (tried, NOT_FINISHED, 1)):
+            await eventually(partial(_is, user, job_id, "canceled"))
+            job = await job_of(user, job_id)
+            assert (job["last_error"], job["attempts"]) == (reason, attempts)
+            assert await _ends_of(user, job_id) == ["failed"] * attempts
+    assert (await job_of(user, fresh))["started_at"] is None
+    assert meter.started == []
+
+
+async def test_a_job_that_expires_before_its_next_attempt_runs_when_it_is_retried_by_hand(
+    api: Api,
+) -> None:
+    user = await api.a_user()
+
+    @handler("late")
+    async def late(job: dict[str, Any], ctx: JobContext) -> int:
+        if ctx.attempt == 1:
+            raise Retry("not yet", after="1h")
+        return ctx.attempt
+
+    soon = datetime.now(UTC) + timedelta(seconds=1)
+    job_id = await submit(user, type="late", expires_at=soon.isoformat())
+    async with running_worker(api.store, [late]):
+        await eventually(partial(_is, user, job_id, "scheduled"))
+        assert (await job_of(user, job_id))["last_error"] == "not yet"
+        await eventually(partial(_is, user, job_id, "canceled"))
+        assert (await job_of(user, job_id))["last_error"] == NOT_FINISHED
+        assert await _ends_of(user, job_id) == ["failed"]
+        await user.client.post(f"/v1/jobs/{job_id}/retry")
+        await eventually(partial(_is, user, job_id, "succeeded"))
+    job = await job_of(user, job_id)
+    assert (job["result"], job["last_error"]) == (2, None)
+    assert await _ends_of(user, job_id) == ["failed", "succeeded"]
+
+
+async def _ends_of(user: Any, job_id: str) -> list[str]:
+    found = (await user.client.get(f"/v1/jobs/{job_id}/attempts")).json()["data"]
+    return [each["status"] for each in found]
 
 
 async def _is(user: Any, job_id: str, status: str) -> bool:

@@ -37,7 +37,7 @@ def a_talkative_end(text: str = "done") -> Finish:
     return msgspec.structs.replace(an_end(), lines=(LoggedLine(1, 0.0, text),))
 
 
-async def recorded(ends: Ends, *handed_over: Finish) -> list[Outcome]:
+async def recorded(ends: Ends, *handed_over: Finish) -> list[Outcome | None]:
     """What a completer made of these, which must live on after them."""
     completer = Completer(ends)
     living = asyncio.create_task(completer.run())

@@ -211,7 +211,7 @@ def finished(end: Finish, now: float) -> tuple[Any, ...]:
     return (
         end.lease.job_id,
         end.lease.token,
-        OUTCOME_CODE[end.outcome],
+        None if end.outcome is None else OUTCOME_CODE[end.outcome],
         STATUS_CODE[end.settlement.status],
         end.settlement.attempts,
         end.settlement.delay / MS,

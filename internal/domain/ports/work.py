@@ -90,12 +90,13 @@ class ClaimedJob(msgspec.Struct, frozen=True, gc=False):
 class Finish(msgspec.Struct, frozen=True, gc=False):
     """The end of an attempt; `ended` is a reading of this process's monotonic clock.
 
+    `outcome`: None where it never began. No attempt is kept then, and `error` is the job's reason.
     `lines` are those of its log that are not known to be written: they go first.
     `failure` groups a job that fails for good with others like it.
     """
 
     lease: Lease
-    outcome: Outcome
+    outcome: Outcome | None
     settlement: Settlement
     ran_ms: float
     ended: float

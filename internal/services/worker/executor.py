@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import time
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any, Final
@@ -40,7 +41,9 @@ class End(msgspec.Struct, frozen=True, gc=False):
 
 NO_RESULT: Final = End(Outcome.SUCCEEDED, result="null")
 RELEASED: Final = End(Outcome.RELEASED)
-EXPIRED: Final = End(Outcome.CANCELED, error="expired: it had not started by expires_at")
+# As in expire.sql.
+NOT_STARTED: Final = "expired: it had not started by expires_at"
+NOT_FINISHED: Final = "expired: it had not finished by expires_at"
 
 
 class Call(msgspec.Struct, frozen=True):
@@ -73,6 +76,9 @@ class Executor:
             if running.stopped:
                 self._hand_back(running)
                 return
+            if running.job.expired:
+                self._give_up(running)
+                return
             running.begin()
             end = await self._attempt(running)
             running.end()
@@ -94,9 +100,11 @@ class Executor:
         if not running.lost:
             self._completer.hand_back([(running.lease, running.job.attempts)])
 
+    def _give_up(self, running: Running) -> None:
+        if not running.lost:
+            self._completer.put_last(_expired(running))
+
     async def _attempt(self, running: Running) -> End:
-        if running.job.expired:
-            return EXPIRED
         try:
             call = self._calls.get(running.job.type) or self._prepare(running.job.type)
             payload = call and call.decode(running.job.payload)
@@ -229,6 +237,18 @@ def _finish(running: Running, end: End) -> Finish:
         progress=running.report,
         lines=running.last_lines(),
         failure=failure_of(running.job.user_id, running.job.type, error) if failed else None,
+    )
+
+
+def _expired(running: Running) -> Finish:
+    job = running.job
+    return Finish(
+        lease=running.lease,
+        outcome=None,
+        settlement=Settlement(Status.CANCELED, job.attempts),
+        ran_ms=0.0,
+        ended=time.monotonic(),
+        error=NOT_STARTED if job.number == 1 else NOT_FINISHED,
     )
 
 

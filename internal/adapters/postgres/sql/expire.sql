@@ -82,7 +82,9 @@ done as (
   insert into finished (job_id, user_id, flow_id, priority, attempts, number, max_attempts,
                         version, run_at, awaited, status, reason)
   select job_id, user_id, flow_id, priority, attempts, number, max_attempts,
-         version + 1, run_at, awaited, 6, 'expired: it had not started by expires_at'
+         version + 1, run_at, awaited, 6,
+         case when number = 0 then 'expired: it had not started by expires_at'
+              else 'expired: it had not finished by expires_at' end
   from taken
 ),
 noted as (

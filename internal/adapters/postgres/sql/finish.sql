@@ -1,7 +1,7 @@
 -- End attempts whose tokens still hold and move their jobs on; the others change nothing.
 -- $1 aging step, then a column of values each: how long the job has to wait, how long each ran and
--- how long ago it ended, in milliseconds. A null outcome hands a job back that never started: no
--- attempt is kept and its number is free again.
+-- how long ago it ended, in milliseconds. A null outcome hands a job back that never started, or
+-- ends it with its error for the reason: no attempt is kept and its number is free again.
 with input as materialized (
   select *
   from unnest($2::uuid[], $3::bigint[], $4::smallint[], $5::smallint[], $6::int[],
@@ -50,10 +50,12 @@ recorded as (
 ),
 done as (
   insert into finished (job_id, user_id, flow_id, priority, attempts, number, max_attempts,
-                        version, run_at, awaited, status, cancel_requested_at, fingerprint)
+                        version, run_at, awaited, status, cancel_requested_at, fingerprint,
+                        reason)
   select job_id, user_id, flow_id, priority, attempts, number, max_attempts,
          version, was_due, awaited, status, cancel_requested_at,
-         case when status = 5 then fingerprint end
+         case when status = 5 then fingerprint end,
+         case when outcome is null then error end
   from ended
   where status >= 4
 ),
