@@ -410,6 +410,43 @@ async def test_a_handler_snoozes_without_using_up_an_attempt(api: Api, elsewhere
     assert (done["attempts"], ends) == (0, ["released", "released", "succeeded"])
 
 
+async def test_a_snooze_leaves_the_last_error_as_it_was(api: Api, elsewhere: Store) -> None:
+    user = await api.a_user()
+
+    @handler("failed before")
+    async def failed_before(job: Payload, ctx: JobContext) -> None:
+        if ctx.attempt == job.get("fails"):
+            raise Retry("the line is busy", after="1ms")
+        raise Snooze("1ms" if ctx.attempt < 3 else "1h")
+
+    async with working(elsewhere, failed_before):
+        fresh = await submit(user, type="failed before")
+        tried = await submit(user, type="failed before", payload={"fails": 1})
+        for job, error in ((fresh, None), (tried, "the line is busy")):
+            waits = await sleeps(user, job)
+            assert (waits["last_error"], waits["attempts"]) == (error, int(error is not None))
+            (summary,) = await listed(user, job)
+            assert summary["error_preview"] == error
+            attempts = await data_of(user, f"{job['id']}/attempts")
+            assert [each["error"] for each in attempts] == [error, None, None]
+
+
+async def sleeps(user: SignedUp, job: Data) -> Data:
+    """The job when it has been started three times and waits."""
+
+    async def waits() -> bool:
+        attempts = await data_of(user, f"{job['id']}/attempts")
+        return len(attempts) == 3 and attempts[-1]["status"] == "released"
+
+    await eventually(waits)
+    return await becomes(user, job, "scheduled")
+
+
+async def listed(user: SignedUp, job: Data) -> list[Data]:
+    found = (await user.client.get("/v1/jobs", params={"type": job["type"]})).json()["data"]
+    return [each for each in found if each["id"] == job["id"]]
+
+
 def between(earlier: str, later: str) -> timedelta:
     """To the millisecond."""
     exact = datetime.fromisoformat(later) - datetime.fromisoformat(earlier)

@@ -203,7 +203,7 @@ def _asked(outcome: Retry | Fail | Snooze) -> End:
         case Fail():
             return End(Outcome.FAILED, error=_words(outcome), permanent=True)
         case Snooze():
-            return End(Outcome.RELEASED, error=_words(outcome), retry_after=outcome.for_)
+            return End(Outcome.RELEASED, retry_after=outcome.for_)
 
 
 def _text(error: BaseException) -> str:

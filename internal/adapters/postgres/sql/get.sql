@@ -4,7 +4,13 @@ select j.id, j.type, j.queue, j.priority, s.status, s.attempts, s.max_attempts, 
        j.idempotency_key, j.tags, j.concurrency_key, j.rate_key,
        j.expires_at, j.name, j.runs_anyway, j.payload, j.created_at,
        case when s.status = 4 then a.result end as result,
-       coalesce(s.reason, a.error) as last_error,
+       coalesce(s.reason, a.error, case when a.status = 6 then (
+         -- It was handed back and says nothing: what did before. A job may snooze for ever.
+         select error from attempt
+         where job_id = j.id and number > a.number - 1000 and error is not null
+         order by number desc
+         limit 1
+       ) end) as last_error,
        case when s.status = 3 then s.progress when s.status >= 4 then a.progress end as progress,
        case when s.status = 3 then s.progress_note
             when s.status >= 4 then a.progress_note end as progress_note,
@@ -18,7 +24,7 @@ select j.id, j.type, j.queue, j.priority, s.status, s.attempts, s.max_attempts, 
 from job j
 join job_state s on s.job_id = j.id and s.user_id = j.user_id
 left join lateral (
-  select result, error, progress, progress_note, started_at
+  select number, status, result, error, progress, progress_note, started_at
   from attempt
   where job_id = j.id
   order by number desc

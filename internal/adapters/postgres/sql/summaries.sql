@@ -3,7 +3,12 @@ select j.user_id, j.id, j.type, j.queue, j.priority, s.status, s.attempts, s.max
        s.run_at, j.timeout_ms, j.idempotency_key, j.tags, j.concurrency_key, j.rate_key,
        j.expires_at, j.name, j.runs_anyway, j.created_at,
        left(j.payload::text, 200) as payload_preview,
-       left(split_part(coalesce(s.reason, a.error), e'\n', 1), 200) as error_preview,
+       left(split_part(coalesce(s.reason, a.error, case when a.status = 6 then (
+         select error from attempt -- as in get.sql
+         where job_id = j.id and number > a.number - 1000 and error is not null
+         order by number desc
+         limit 1
+       ) end), e'\n', 1), 200) as error_preview,
        case when s.status = 3 then s.progress when s.status >= 4 then a.progress end as progress,
        case when s.status = 3 then s.progress_note
             when s.status >= 4 then a.progress_note end as progress_note,
@@ -17,7 +22,7 @@ cross join lateral (
   select * from job_state where job_id = j.id and user_id = j.user_id limit 1
 ) s
 left join lateral (
-  select error, progress, progress_note, started_at
+  select number, status, error, progress, progress_note, started_at
   from attempt
   where job_id = j.id
   order by number desc
