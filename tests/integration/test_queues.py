@@ -290,6 +290,26 @@ async def test_a_retried_job_waits_at_the_gate_again(api: Api) -> None:
     assert meter.most[""] == 1
 
 
+async def test_a_delayed_job_starts_no_earlier(api: Api) -> None:
+    user, meter = await api.a_user(), Meter()
+    job = {"type": meter.type, "delay_ms": 600}
+    async with running_worker(api.store, [meter.handler]):
+        ids = [await submit(user, **job), *await submit_all(user, [job])]
+        waiting = [await job_of(user, each) for each in ids]
+        assert [each["status"] for each in waiting] == ["scheduled"] * 2
+        assert [_between(each, "created_at", "run_at") for each in waiting] == [0.6] * 2
+        for job_id in ids:
+            await eventually(partial(_is, user, job_id, "succeeded"))
+    ran = [await job_of(user, each) for each in ids]
+    assert all(_between(each, "created_at", "started_at") >= 0.6 for each in ran)
+
+
+def _between(job: dict[str, Any], earlier: str, later: str) -> float:
+    """In seconds."""
+    distance = datetime.fromisoformat(job[later]) - datetime.fromisoformat(job[earlier])
+    return distance.total_seconds()
+
+
 async def test_a_job_shows_until_when_it_is_worth_running_and_is_canceled_then(api: Api) -> None:
     user, meter = await api.a_user(), Meter()
     await set_limits(user, "held", paused=True)
