@@ -5,6 +5,11 @@ declare module "swagger-ui-dist/swagger-ui-es-bundle.js" {
     deepLinking?: boolean;
     /** Null keeps the viewer from asking a validator on the internet. */
     validatorUrl: null;
+    plugins?: Plugin[];
+  }
+  type Update = (document: unknown) => unknown;
+  export interface Plugin {
+    statePlugins: { spec: { wrapActions: { updateJsonSpec: (update: Update) => Update } } };
   }
   export default function SwaggerUI(options: Options): void;
 }
