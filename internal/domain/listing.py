@@ -36,18 +36,22 @@ class JobFilter(msgspec.Struct, frozen=True):
     `fingerprint`: of a group of failures, so that only failed jobs are meant.
     """
 
-    status: AnyOf[Status] = ()
-    queue: AnyOf[QueueName] = ()
-    type: AnyOf[TypeName] = ()
-    priority: AnyOf[Priority] = ()
-    tag: AnyOf[Tag] = ()
-    worker: AnyOf[WorkerName] = ()
-    batch: AnyOf[UUID] = ()
-    fingerprint: AnyOf[Fingerprint] = ()
-    created_after: Moment | None = None
-    created_before: Moment | None = None
-    finished_after: Moment | None = None
-    finished_before: Moment | None = None
+    status: Annotated[AnyOf[Status], Meta(description="In one of these statuses")] = ()
+    queue: Annotated[AnyOf[QueueName], Meta(description="In one of these queues")] = ()
+    type: Annotated[AnyOf[TypeName], Meta(description="Of one of these types")] = ()
+    priority: Annotated[AnyOf[Priority], Meta(description="Of one of these priorities")] = ()
+    tag: Annotated[AnyOf[Tag], Meta(description="With one of these tags")] = ()
+    worker: Annotated[AnyOf[WorkerName], Meta(description="Run by one of these workers")] = ()
+    batch: Annotated[AnyOf[UUID], Meta(description="Of one of these batches")] = ()
+    fingerprint: Annotated[
+        AnyOf[Fingerprint], Meta(description="Failed, in one of these groups of failures")
+    ] = ()
+    created_after: Annotated[Moment | None, Meta(description="Submitted at this time or later")] = (
+        None
+    )
+    created_before: Annotated[Moment | None, Meta(description="Submitted before this time")] = None
+    finished_after: Annotated[Moment | None, Meta(description="Ended at this time or later")] = None
+    finished_before: Annotated[Moment | None, Meta(description="Ended before this time")] = None
 
 
 def check_filter(where: JobFilter) -> None:

@@ -33,11 +33,16 @@ class AdminRoutes:
         """All of them."""
         invariants = private(
             "invariants",
-            "What always holds, checked on the data within the last 30 seconds",
+            "Check the invariants",
             ForbiddenError,
             tags=TAGS,
         )
         return [get("/v1/admin/invariants", **invariants)(self.invariants)]
 
     async def invariants(self, request: ApiRequest) -> InvariantsAnswer:
+        """Whether what must always hold does, over all users; for users with the role `admin`.
+
+        Some is checked on the data, at most every 30 seconds, and `violations` names what breaks
+        it; the rest is proven by tests.
+        """
         return InvariantsAnswer(await self._invariants.report(request.user))

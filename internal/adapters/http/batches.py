@@ -9,14 +9,12 @@ import msgspec
 from litestar import get
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import PathParameter
-from msgspec import Meta
 
-from internal.adapters.http.cursors import page_of, write_cursor
+from internal.adapters.http.cursors import PageQuery, page_of, write_cursor
 from internal.adapters.http.requests import ApiRequest, read_query
 from internal.adapters.http.routes import private
 from internal.domain.batches import BatchProgress, BatchSummary
 from internal.domain.errors import NotFoundError
-from internal.domain.listing import DEFAULT_PAGE, MAX_PAGE
 from internal.services.batches import Batches
 
 TAGS: Final = ("Batches",)
@@ -37,13 +35,6 @@ class BatchesAnswer(msgspec.Struct, frozen=True):
     next_cursor: str | None
 
 
-class BatchesQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Which page of the list."""
-
-    limit: Annotated[int, Meta(ge=1, le=MAX_PAGE)] = DEFAULT_PAGE
-    cursor: str | None = None
-
-
 class BatchRoutes:
     """Seeing how far batches are."""
 
@@ -52,17 +43,22 @@ class BatchRoutes:
 
     def handlers(self) -> list[HTTPRouteHandler]:
         """All of them."""
-        batch = private("batch", "How far a batch is", NotFoundError, tags=TAGS)
-        listing = private("batches", "Your batches, a page at a time", tags=TAGS)
+        batch = private("batch", "Get a batch", NotFoundError, tags=TAGS)
+        listing = private("batches", "List your batches", tags=TAGS)
         return [
             get("/v1/batches/{id:str}", **batch)(self.get),
-            get("/v1/batches", opt={"query": BatchesQuery}, **listing)(self.page),
+            get("/v1/batches", opt={"query": PageQuery}, **listing)(self.page),
         ]
 
     async def get(self, request: ApiRequest, id: BatchId) -> BatchProgressAnswer:
+        """How many of the batch's jobs have ended, and how many are in which status.
+
+        `finished_at` is set once all have ended, well or not.
+        """
         return BatchProgressAnswer(await self._batches.get(request.user, id))
 
     async def page(self, request: ApiRequest) -> BatchesAnswer:
-        query = read_query(request, BatchesQuery)
+        """The newest batch comes first. `GET /v1/jobs?batch=` lists the jobs of one."""
+        query = read_query(request, PageQuery)
         page = await self._batches.page(request.user, page_of(query.limit, query.cursor))
         return BatchesAnswer(page.batches, write_cursor(page.next_before))

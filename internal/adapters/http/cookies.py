@@ -14,7 +14,7 @@ from internal.domain.errors import ForbiddenError, UnauthenticatedError
 COOKIE: Final = "windlass_refresh"
 PATH: Final = "/v1"
 # A form or an image of another site cannot send a header of its own.
-CLIENT_HEADER: Final = "x-windlass-client"
+CLIENT_HEADER: Final = "X-Windlass-Client"
 
 
 def refresh_cookie(request: ApiRequest, token: str, max_age: int) -> Cookie:

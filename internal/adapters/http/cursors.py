@@ -4,13 +4,26 @@ from __future__ import annotations
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from contextlib import suppress
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
 import msgspec
+from msgspec import Meta
 
 from internal.domain.errors import FieldError, ValidationError
-from internal.domain.listing import Page
+from internal.domain.listing import DEFAULT_PAGE, MAX_PAGE, Page
+
+Limit = Annotated[int, Meta(ge=1, le=MAX_PAGE, description="How many at most")]
+Cursor = Annotated[
+    str | None, Meta(description="`next_cursor` of the page before; leave it out to start")
+]
+
+
+class PageQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which page of a list."""
+
+    limit: Limit = DEFAULT_PAGE
+    cursor: Cursor = None
 
 
 def page_of(limit: int, cursor: str | None) -> Page:

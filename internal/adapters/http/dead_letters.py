@@ -8,17 +8,15 @@ from uuid import UUID
 import msgspec
 from litestar import get, put
 from litestar.handlers import HTTPRouteHandler
-from litestar.openapi.spec import Example
-from litestar.params import Body, PathParameter
+from litestar.params import JSONBody, PathParameter
 from msgspec import Meta, Raw
 
-from internal.adapters.http.cursors import read_cursor, write_cursor
+from internal.adapters.http.cursors import Cursor, PageQuery, read_cursor, write_cursor
 from internal.adapters.http.job_shapes import JobAnswer, JsonObject, shown_job
 from internal.adapters.http.requests import ApiRequest, read_query
 from internal.adapters.http.routes import private
 from internal.domain.errors import InvalidStateError, NotFoundError, PayloadTooLargeError
 from internal.domain.failures import FailureGroup, GroupMark
-from internal.domain.listing import DEFAULT_PAGE, MAX_PAGE
 from internal.domain.replays import PastPayload, Replay
 from internal.domain.submission import Payload
 from internal.domain.times import Moment
@@ -29,13 +27,6 @@ TAGS: Final = ("Dead letters",)
 MAX_NUMBER: Final = 2**31 - 1
 
 Number = Annotated[int, Meta(ge=0, le=MAX_NUMBER)]
-
-
-class FailuresQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Which page of the groups."""
-
-    limit: Annotated[int, Meta(ge=1, le=MAX_PAGE)] = DEFAULT_PAGE
-    cursor: str | None = None
 
 
 class FailuresAnswer(msgspec.Struct, frozen=True):
@@ -72,7 +63,7 @@ class EarlierPayload(msgspec.Struct, frozen=True):
 class PayloadsQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Which page of the payloads."""
 
-    cursor: str | None = None
+    cursor: Cursor = None
 
 
 class PayloadsAnswer(msgspec.Struct, frozen=True):
@@ -82,8 +73,6 @@ class PayloadsAnswer(msgspec.Struct, frozen=True):
     next_cursor: str | None
 
 
-EXAMPLE: Final = {"payload": {"sleep_ms": 1200}}
-Sent = Annotated[PayloadEdit, Body(examples=[Example(value=EXAMPLE)])]
 JobId = Annotated[UUID, PathParameter(description="A job's id")]
 
 
@@ -95,33 +84,49 @@ class DeadLetterRoutes:
 
     def handlers(self) -> list[HTTPRouteHandler]:
         """All of them."""
-        failures = private("failures", "Your failed jobs by what went wrong", tags=TAGS)
+        failures = private("failures", "List your failures in groups", tags=TAGS)
         refused = (NotFoundError, InvalidStateError, PayloadTooLargeError)
-        edit = private("editPayload", "Give a job another payload", *refused, tags=TAGS)
-        replays = private("replays", "Every retry of a job by hand", NotFoundError, tags=TAGS)
-        payloads = private("payloads", "A job's payloads before edits", NotFoundError, tags=TAGS)
+        edit = private("editPayload", "Edit a job's payload", *refused, tags=TAGS)
+        replays = private("replays", "List a job's retries by hand", NotFoundError, tags=TAGS)
+        payloads = private("payloads", "List a job's earlier payloads", NotFoundError, tags=TAGS)
         earlier = {"query": PayloadsQuery}
         return [
-            get("/v1/failures", opt={"query": FailuresQuery}, **failures)(self.failures),
+            get("/v1/failures", opt={"query": PageQuery}, **failures)(self.failures),
             put("/v1/jobs/{id:str}/payload", **edit)(self.edit),
             get("/v1/jobs/{id:str}/replays", **replays)(self.replays),
             get("/v1/jobs/{id:str}/payloads", opt=earlier, **payloads)(self.payloads),
         ]
 
     async def failures(self, request: ApiRequest) -> FailuresAnswer:
-        query = read_query(request, FailuresQuery)
+        """Failed jobs that have the same type and the same error, counted; the largest group first.
+
+        Numbers, ids and the like in an error do not count. `GET /v1/jobs?fingerprint=` lists the
+        jobs of a group, and `POST /v1/jobs/bulk` retries them.
+        """
+        query = read_query(request, PageQuery)
         after = read_cursor(query.cursor, GroupMark)
         page = await self._letters.failures(request.user, query.limit, after)
         following = write_cursor(page.following)
         return FailuresAnswer(page.groups, following)
 
-    async def edit(self, request: ApiRequest, id: JobId, data: Sent) -> JobAnswer:
+    async def edit(self, request: ApiRequest, id: JobId, data: JSONBody[PayloadEdit]) -> JobAnswer:
+        """Replace the payload of a job that waits, or has failed or been canceled.
+
+        A failed job is not retried by that: `POST /v1/jobs/{id}/retry` does it. What its attempts
+        ran with is kept: `GET /v1/jobs/{id}/payloads`.
+        """
         return JobAnswer(shown_job(await self._letters.edit(request.user, id, data.payload)))
 
     async def replays(self, request: ApiRequest, id: JobId) -> ReplaysAnswer:
+        """Each time that somebody retried the job, the oldest first.
+
+        It tells what the job was before, whether its payload had been edited, and by which bulk
+        operation it came, if by any. Retries that Windlass makes itself are not among them.
+        """
         return ReplaysAnswer(await self._letters.replays(request.user, id), None)
 
     async def payloads(self, request: ApiRequest, id: JobId) -> PayloadsAnswer:
+        """What edits have replaced, the oldest first: the first one is what was submitted."""
         cursor = read_query(request, PayloadsQuery).cursor
         after = read_cursor(cursor, Number)
         page = await self._letters.payloads(request.user, id, after)

@@ -9,9 +9,10 @@ from uuid import UUID
 import msgspec
 from msgspec import Meta, Raw
 
+from internal.adapters.http.cursors import Cursor, Limit
 from internal.domain import jobs, stats
 from internal.domain.jobs import Attempt, JobSummary, OnDependencyFailure, Priority, Status
-from internal.domain.listing import DEFAULT_PAGE, MAX_PAGE, JobFilter
+from internal.domain.listing import DEFAULT_PAGE, JobFilter
 from internal.domain.retry import Backoff
 from internal.domain.stats import Minute
 from internal.domain.submission import MAX_BATCH, Submission
@@ -112,8 +113,8 @@ class BatchAnswer(msgspec.Struct, frozen=True):
 class JobsQuery(JobFilter, frozen=True, forbid_unknown_fields=True):
     """Filters of a list, several values each by comma, and which page of it."""
 
-    limit: Annotated[int, Meta(ge=1, le=MAX_PAGE)] = DEFAULT_PAGE
-    cursor: str | None = None
+    limit: Limit = DEFAULT_PAGE
+    cursor: Cursor = None
 
 
 class JobsAnswer(msgspec.Struct, frozen=True):

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 import msgspec
 from litestar import post
 from litestar.handlers import HTTPRouteHandler
-from msgspec import Meta
 
 from internal.adapters.http.requests import ApiRequest
 from internal.adapters.http.routes import private
@@ -18,7 +15,7 @@ class Ticket(msgspec.Struct, frozen=True):
     """The first message of a WebSocket on `/v1/ws/jobs`; it works once, within `expires_in` s."""
 
     ticket: str
-    expires_in: Annotated[int, Meta(examples=[30])]
+    expires_in: int
 
 
 class TicketAnswer(msgspec.Struct, frozen=True):
@@ -35,9 +32,14 @@ class LiveRoutes:
 
     def handlers(self) -> list[HTTPRouteHandler]:
         """All of them."""
-        ticket = private("ticket", "A ticket for the WebSocket", tags=("Live",))
+        ticket = private("ticket", "Get a ticket for live events", tags=("Live",))
         return [post("/v1/ws/ticket", **ticket)(self.ticket)]
 
     async def ticket(self, request: ApiRequest) -> TicketAnswer:
+        """For browsers, which cannot send an access token when they open a WebSocket.
+
+        Connect to `/v1/ws/jobs` and send `{"ticket": "..."}` as the first message, within
+        `expires_in` seconds; a ticket works once. Other clients send `Authorization` instead.
+        """
         ticket, seconds = await self._accounts.issue_ticket(request.user)
         return TicketAnswer(Ticket(ticket, seconds))

@@ -9,7 +9,7 @@ from litestar import get
 from litestar.handlers import HTTPRouteHandler
 from msgspec import Meta
 
-from internal.adapters.http.cursors import read_cursor, write_cursor
+from internal.adapters.http.cursors import Cursor, read_cursor, write_cursor
 from internal.adapters.http.jobs import TAGS, JobId
 from internal.adapters.http.requests import ApiRequest, read_query
 from internal.adapters.http.routes import private
@@ -27,8 +27,10 @@ class LogsQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     attempt: Annotated[
         int, Meta(ge=0, le=LARGEST, description="The attempt whose lines to read; 0 is all of them")
     ] = 0
-    limit: Annotated[int, Meta(ge=1, le=MAX_LOG_PAGE)] = DEFAULT_LOG_PAGE
-    cursor: str | None = None
+    limit: Annotated[int, Meta(ge=1, le=MAX_LOG_PAGE, description="How many lines at most")] = (
+        DEFAULT_LOG_PAGE
+    )
+    cursor: Cursor = None
 
 
 class LogsAnswer(msgspec.Struct, frozen=True):
@@ -46,10 +48,11 @@ class LogRoutes:
 
     def handlers(self) -> list[HTTPRouteHandler]:
         """All of them."""
-        logs = private("logs", "What a job's handler logged", NotFoundError, tags=TAGS)
+        logs = private("logs", "Read a job's log", NotFoundError, tags=TAGS)
         return [get("/v1/jobs/{id:str}/logs", opt={"query": LogsQuery}, **logs)(self.logs)]
 
     async def logs(self, request: ApiRequest, id: JobId) -> LogsAnswer:
+        """The lines that the job's handler logged, the oldest first, of all attempts or of one."""
         query = read_query(request, LogsQuery)
         after = read_cursor(query.cursor, LogPlace) or LogPlace()
         page = await self._jobs.logs(request.user, id, after, query.attempt or None, query.limit)

@@ -45,14 +45,14 @@ class OperationRoutes:
 
     def handlers(self) -> list[HTTPRouteHandler]:
         """All of them; they need no token."""
-        health = public("health", "Whether the process runs", tags=TAGS)
+        health = public("health", "Ask whether the process runs", tags=TAGS)
         ready = public(
             "ready",
-            "Whether requests can be served, or what is missing",
+            "Ask whether requests can be served",
             UnavailableError,
             tags=TAGS,
         )
-        metrics = public("metrics", "Numbers for Prometheus", tags=TAGS)
+        metrics = public("metrics", "Get numbers for Prometheus", tags=TAGS)
         return [
             get("/health", **health)(self.health),
             get("/ready", **ready)(self.ready),
@@ -60,13 +60,22 @@ class OperationRoutes:
         ]
 
     async def health(self) -> Health:
+        """For whatever restarts processes: it answers as long as this one lives.
+
+        Nothing else is looked at: without its database it answers too.
+        """
         return Health("ok")
 
     async def ready(self) -> Ready:
+        """For load balancers: with 503 and what is missing while requests cannot be served."""
         await self._check_ready()
         return Ready("ready")
 
     async def metrics(self) -> Response[bytes]:
+        """Requests by route and status, how long they take, and the live workers.
+
+        In Prometheus's text format; the example shows two of the numbers.
+        """
         numbers = generate_latest(self._registry)
         with suppress(UnavailableError):  # the process's own numbers matter most when that is so
             numbers += worker_metrics(await self._fleet.loads())

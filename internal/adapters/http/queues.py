@@ -8,33 +8,21 @@ from urllib.parse import unquote_to_bytes
 import msgspec
 from litestar import get, post, put
 from litestar.handlers import HTTPRouteHandler
-from litestar.openapi.spec import Example
-from litestar.params import Body, PathParameter
-from msgspec import Meta
+from litestar.params import JSONBody, PathParameter
 
 from internal.adapters.http.asgi import App, Receive, Scope, Send
-from internal.adapters.http.cursors import read_cursor, write_cursor
+from internal.adapters.http.cursors import PageQuery, read_cursor, write_cursor
 from internal.adapters.http.requests import ApiRequest, read_query
 from internal.adapters.http.routes import private
 from internal.domain.errors import FieldError, NotFoundError, ValidationError
-from internal.domain.listing import DEFAULT_PAGE, MAX_PAGE
 from internal.domain.queues import Queue, QueueSettings
 from internal.domain.submission import QueueName
 from internal.services.queues import Queues
 
 TAGS: Final = ("Queues",)
 PATHS: Final = "/v1/queues/"
-EXAMPLE: Final = {"max_running": 5, "rate_limit": {"limit": 100, "per_ms": 60_000, "burst": 10}}
 
-Sent = Annotated[QueueSettings, Body(examples=[Example(value=EXAMPLE)])]
 Name = Annotated[str, PathParameter(description="A queue's name, percent-encoded")]
-
-
-class QueuesQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Which page."""
-
-    limit: Annotated[int, Meta(ge=1, le=MAX_PAGE)] = DEFAULT_PAGE
-    cursor: str | None = None
 
 
 class QueueAnswer(msgspec.Struct, frozen=True):
@@ -58,13 +46,13 @@ class QueueRoutes:
 
     def handlers(self) -> list[HTTPRouteHandler]:
         """All of them."""
-        listing = private("queues", "Your queues by name, a page at a time", tags=TAGS)
-        one = private("queue", "A queue: its limits and what it holds", NotFoundError, tags=TAGS)
-        limit = private("setQueue", "Set a queue's limits; it need not exist yet", tags=TAGS)
-        pause = private("pauseQueue", "Start no more of a queue's jobs", NotFoundError, tags=TAGS)
-        resume = private("resumeQueue", "Let a paused queue go on", NotFoundError, tags=TAGS)
+        listing = private("queues", "List your queues", tags=TAGS)
+        one = private("queue", "Get a queue", NotFoundError, tags=TAGS)
+        limit = private("setQueue", "Set a queue's limits", tags=TAGS)
+        pause = private("pauseQueue", "Pause a queue", NotFoundError, tags=TAGS)
+        resume = private("resumeQueue", "Resume a queue", NotFoundError, tags=TAGS)
         return [
-            get("/v1/queues", opt={"query": QueuesQuery}, **listing)(self.page),
+            get("/v1/queues", opt={"query": PageQuery}, **listing)(self.page),
             get("/v1/queues/{name:str}", **one)(self.get),
             put("/v1/queues/{name:str}", **limit)(self.set),
             post("/v1/queues/{name:str}/pause", status_code=200, **pause)(self.pause),
@@ -72,21 +60,38 @@ class QueueRoutes:
         ]
 
     async def page(self, request: ApiRequest) -> QueuesAnswer:
-        query = read_query(request, QueuesQuery)
+        """Every queue that you have submitted a job to or set limits of, by name.
+
+        Each is shown with its limits and how many of its jobs are in which status.
+        """
+        query = read_query(request, PageQuery)
         after = read_cursor(query.cursor, QueueName) or ""
         page = await self._queues.page(request.user, after, query.limit)
         return QueuesAnswer(page.queues, write_cursor(page.next_after))
 
     async def get(self, request: ApiRequest, name: Name) -> QueueAnswer:
+        """The queue's limits, its jobs by status, and how long until what waits has ended.
+
+        `drain_seconds` goes by the pace of the last five minutes; it is null where nothing tells.
+        """
         return QueueAnswer(await self._queues.get(request.user, _read_name(name)))
 
-    async def set(self, request: ApiRequest, name: Name, data: Sent) -> QueueAnswer:
+    async def set(
+        self, request: ApiRequest, name: Name, data: JSONBody[QueueSettings]
+    ) -> QueueAnswer:
+        """Limit how many of the queue's jobs run at a time, and how many start in a time.
+
+        The request replaces all limits that were set: what it leaves out is not limited, but a
+        paused queue stays paused. A queue that does not exist yet is made.
+        """
         return QueueAnswer(await self._queues.set(request.user, _read_name(name), data))
 
     async def pause(self, request: ApiRequest, name: Name) -> QueueAnswer:
+        """Start no more of the queue's jobs until it is resumed; what runs already runs on."""
         return await self._pause(request, name, paused=True)
 
     async def resume(self, request: ApiRequest, name: Name) -> QueueAnswer:
+        """Start the queue's jobs again; nothing changes when it was not paused."""
         return await self._pause(request, name, paused=False)
 
     async def _pause(self, request: ApiRequest, name: str, *, paused: bool) -> QueueAnswer:

@@ -110,11 +110,16 @@ def refuse_unknown_query(request: Request[Any, Any, Any]) -> None:
     seen: set[str] = set()
     for name, _ in request.query_params.multi_items():
         if name not in known:
-            allowed = f"; known are {', '.join(known)}" if known else ""
-            raise ValidationError.of(FieldError(name, f"is not a known query parameter{allowed}"))
+            raise unknown_parameter(name, known)
         if name in seen:
             raise ValidationError.of(FieldError(name, "is given twice: separate values by commas"))
         seen.add(name)
+
+
+def unknown_parameter(name: str, known: Iterable[str] = ()) -> ValidationError:
+    """The refusal of a query parameter that the route does not have."""
+    allowed = f"; known are {', '.join(known)}" if known else ""
+    return ValidationError.of(FieldError(name, f"is not a known query parameter{allowed}"))
 
 
 def read_query(request: ApiRequest, type_: type[Q]) -> Q:

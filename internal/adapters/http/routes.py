@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+import msgspec
 from litestar.openapi.datastructures import ResponseSpec
+from litestar.openapi.spec import Example
 
 from internal.adapters.http.auth import admit_anyone
 from internal.adapters.http.errors import STATUS_OF, Error
+from internal.adapters.http.examples.errors import refused
 from internal.domain.errors import (
     RateLimitedError,
     UnauthenticatedError,
@@ -46,20 +49,25 @@ def _declare(operation_id: str, summary: str, *errors: type[WindlassError]) -> d
     return {
         "operation_id": operation_id,
         "summary": summary,
-        "response_description": summary,
         "responses": _refusals(errors),
     }
 
 
 def _refusals(errors: tuple[type[WindlassError], ...]) -> dict[int, ResponseSpec]:
     """The documented errors; those that share a status share an entry."""
-    by_status: dict[int, list[str]] = {}
+    by_status: dict[int, list[type[WindlassError]]] = {}
     # Any route may get an unknown query parameter.
-    refused: tuple[type[WindlassError], ...] = (ValidationError, *errors)
-    for error in refused:
-        line = f"`{error.code}`: {(error.__doc__ or '').strip()}"
-        by_status.setdefault(STATUS_OF[error].value, []).append(line)
-    return {
-        status: ResponseSpec(Error, description="\n\n".join(lines), generate_examples=False)
-        for status, lines in sorted(by_status.items())
-    }
+    refused_with: tuple[type[WindlassError], ...] = (ValidationError, *errors)
+    for error in refused_with:
+        by_status.setdefault(STATUS_OF[error].value, []).append(error)
+    return {status: _refusal(sharing) for status, sharing in sorted(by_status.items())}
+
+
+def _refusal(errors: list[type[WindlassError]]) -> ResponseSpec:
+    lines = [f"`{error.code}`: {(error.__doc__ or '').strip()}" for error in errors]
+    examples = [
+        Example(id=error.code, value=msgspec.to_builtins(refused(error))) for error in errors
+    ]
+    return ResponseSpec(
+        Error, description="\n\n".join(lines), examples=examples, generate_examples=False
+    )

@@ -9,7 +9,6 @@ import msgspec
 from msgspec import Meta, Raw
 
 from internal.domain import schedules
-from internal.domain.listing import DEFAULT_PAGE, MAX_PAGE
 from internal.domain.schedules import MAX_PREVIEW
 from internal.domain.slots import Missed
 from internal.domain.times import Moment
@@ -45,13 +44,6 @@ class ScheduleAnswer(msgspec.Struct, frozen=True):
     data: Schedule
 
 
-class SchedulesQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Which page of a list."""
-
-    limit: Annotated[int, Meta(ge=1, le=MAX_PAGE)] = DEFAULT_PAGE
-    cursor: str | None = None
-
-
 class SchedulesAnswer(msgspec.Struct, frozen=True):
     """A page of schedules, the newest first; `next_cursor` is null on the last one."""
 
@@ -62,7 +54,7 @@ class SchedulesAnswer(msgspec.Struct, frozen=True):
 class PreviewQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How many slots to tell."""
 
-    n: Annotated[int, Meta(ge=1, le=MAX_PREVIEW)] = PREVIEWED
+    n: Annotated[int, Meta(ge=1, le=MAX_PREVIEW, description="How many times to tell")] = PREVIEWED
 
 
 class PreviewAnswer(msgspec.Struct, frozen=True):

@@ -7,11 +7,10 @@ from uuid import UUID
 
 from litestar import delete, get, post, put
 from litestar.handlers import HTTPRouteHandler
-from litestar.openapi.spec import Example
-from litestar.params import Body, PathParameter
+from litestar.params import JSONBody, PathParameter
 
 from internal.adapters.http import schedule_shapes as shapes
-from internal.adapters.http.cursors import page_of, write_cursor
+from internal.adapters.http.cursors import PageQuery, page_of, write_cursor
 from internal.adapters.http.job_shapes import JobAnswer, shown_job
 from internal.adapters.http.requests import ApiRequest, read_query
 from internal.adapters.http.routes import private
@@ -28,22 +27,6 @@ from internal.services.schedules import Schedules
 TAGS: Final = ("Schedules",)
 PATH: Final = "/v1/schedules/{id:str}"
 
-EXAMPLE: Final = {
-    "name": "nightly report",
-    "cron": "30 2 * * *",
-    "timezone": "Europe/Berlin",
-    "missed": "once",
-    "job": {"type": "mock", "payload": {"sleep_ms": 1200}},
-}
-OTHER_EXAMPLE: Final = {
-    "name": "refresh",
-    "every_ms": 90_000,
-    "missed": "skip",
-    "paused": True,
-    "job": {"type": "mock", "queue": "refreshing"},
-}
-Sent = Annotated[ScheduleRequest, Body(examples=[Example(value=EXAMPLE)])]
-Replacement = Annotated[ScheduleRequest, Body(examples=[Example(value=OTHER_EXAMPLE)])]
 ScheduleId = Annotated[UUID, PathParameter(description="A schedule's id")]
 
 
@@ -57,17 +40,17 @@ class ScheduleRoutes:
         """All of them."""
         taking = (NameTakenError, PayloadTooLargeError)
         create = _route("create", "Make a schedule", LimitReachedError, *taking)
-        listing = private("listSchedules", "Your schedules, a page at a time", tags=TAGS)
-        preview = _route("preview", "When a schedule runs next", NotFoundError)
+        listing = private("listSchedules", "List your schedules", tags=TAGS)
+        preview = _route("preview", "Preview a schedule", NotFoundError)
         replace = _route("replace", "Replace a schedule", NotFoundError, *taking)
-        run = _route("run", "Submit a schedule's job now", NotFoundError, PayloadTooLargeError)
-        pause = _route("pause", "Have a schedule run no more", NotFoundError)
-        resume = _route("resume", "Have a schedule run again, from now on", NotFoundError)
-        forget = _route("delete", "Delete a schedule, not its jobs", NotFoundError)
+        run = _route("run", "Run a schedule now", NotFoundError, PayloadTooLargeError)
+        pause = _route("pause", "Pause a schedule", NotFoundError)
+        resume = _route("resume", "Resume a schedule", NotFoundError)
+        forget = _route("delete", "Delete a schedule", NotFoundError)
         return [
             post("/v1/schedules", **create)(self.create),
-            get("/v1/schedules", opt={"query": shapes.SchedulesQuery}, **listing)(self.page),
-            get(PATH, **_route("get", "A schedule", NotFoundError))(self.get),
+            get("/v1/schedules", opt={"query": PageQuery}, **listing)(self.page),
+            get(PATH, **_route("get", "Get a schedule", NotFoundError))(self.get),
             get(PATH + "/preview", opt={"query": shapes.PreviewQuery}, **preview)(self.preview),
             put(PATH, **replace)(self.replace),
             post(PATH + "/run", **run)(self.run),
@@ -76,38 +59,60 @@ class ScheduleRoutes:
             delete(PATH, **forget)(self.delete),
         ]
 
-    async def create(self, request: ApiRequest, data: Sent) -> shapes.ScheduleAnswer:
+    async def create(
+        self, request: ApiRequest, data: JSONBody[ScheduleRequest]
+    ) -> shapes.ScheduleAnswer:
+        """Have a job submitted again and again: by `cron` in a time zone, or `every_ms`.
+
+        `cron` has five fields: minute, hour, day of the month, month, day of the week. `missed`
+        says what becomes of runs that a stopped server missed: `skip` leaves them out, `once`
+        makes up for one, `all` for each.
+        """
         return _answer(await self._schedules.create(request.user, data))
 
     async def page(self, request: ApiRequest) -> shapes.SchedulesAnswer:
-        query = read_query(request, shapes.SchedulesQuery)
+        """The newest schedule comes first, with when it runs next and ran last."""
+        query = read_query(request, PageQuery)
         wanted = page_of(query.limit, query.cursor)
         page = await self._schedules.page(request.user, wanted)
         shown = [shapes.shown_schedule(each) for each in page.schedules]
         return shapes.SchedulesAnswer(shown, write_cursor(page.next_before))
 
     async def get(self, request: ApiRequest, id: ScheduleId) -> shapes.ScheduleAnswer:
+        """A schedule with the job that it submits, when it runs next, and what it ran last.
+
+        `last_error` says why its last run could not be submitted.
+        """
         return _answer(await self._schedules.get(request.user, id))
 
     async def preview(self, request: ApiRequest, id: ScheduleId) -> shapes.PreviewAnswer:
+        """The next times at which the schedule runs, in UTC; of a paused one, when it would."""
         query = read_query(request, shapes.PreviewQuery)
         return shapes.PreviewAnswer(await self._schedules.preview(request.user, id, query.n))
 
     async def replace(
-        self, request: ApiRequest, id: ScheduleId, data: Replacement
+        self, request: ApiRequest, id: ScheduleId, data: JSONBody[ScheduleRequest]
     ) -> shapes.ScheduleAnswer:
+        """Send the whole schedule as it is to be; what the request leaves out gets its default.
+
+        Jobs that it has submitted already stay as they are.
+        """
         return _answer(await self._schedules.replace(request.user, id, data))
 
     async def run(self, request: ApiRequest, id: ScheduleId) -> JobAnswer:
+        """Submit the schedule's job at once, paused or not; its times stay as they are."""
         return JobAnswer(shown_job(await self._schedules.run(request.user, id)))
 
     async def pause(self, request: ApiRequest, id: ScheduleId) -> shapes.ScheduleAnswer:
+        """Submit nothing until the schedule is resumed; jobs submitted already go on."""
         return _answer(await self._schedules.pause(request.user, id))
 
     async def resume(self, request: ApiRequest, id: ScheduleId) -> shapes.ScheduleAnswer:
+        """Run again from now on: what would have run during the pause is not made up for."""
         return _answer(await self._schedules.resume(request.user, id))
 
     async def delete(self, request: ApiRequest, id: ScheduleId) -> None:
+        """Submit nothing any more; jobs that the schedule has submitted stay and go on."""
         await self._schedules.delete(request.user, id)
 
 

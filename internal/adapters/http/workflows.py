@@ -33,10 +33,13 @@ class WorkflowRoutes:
 
     def handlers(self) -> list[HTTPRouteHandler]:
         """All of them."""
-        workflow = private(
-            "workflow", "All jobs that a job is connected with", NotFoundError, tags=TAGS
-        )
+        workflow = private("workflow", "Get a workflow", NotFoundError, tags=TAGS)
         return [get("/v1/workflows/{id:str}", **workflow)(self.workflow)]
 
     async def workflow(self, request: ApiRequest, id: JobId) -> WorkflowAnswer:
+        """All jobs that the job is connected with: what it waits for, what waits for it, and on.
+
+        An edge is a pair of ids: a job, and one that waits for it. `truncated` tells that there is
+        more than is shown.
+        """
         return WorkflowAnswer(await self._workflows.of(request.user, id))

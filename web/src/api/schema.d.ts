@@ -13,7 +13,13 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Make an account and log in */
+        /**
+         * Make an account and log in
+         * @description Make an account and log in to it: the answer holds the tokens of a session.
+         *
+         *     An email has one account, whatever its case; nothing is sent to it. With `"cookie": true`
+         *     the refresh token comes as an HttpOnly cookie and not in the body: for browsers.
+         */
         post: operations["signup"];
         delete?: never;
         options?: never;
@@ -30,7 +36,13 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Log in */
+        /**
+         * Log in
+         * @description Begin a session: send its access token with each request, as `Authorization: Bearer`.
+         *
+         *     The token works for `expires_in` seconds; then renew the session with the refresh token.
+         *     After too many failures for one email from one address the answer is 429 for a while.
+         */
         post: operations["login"];
         delete?: never;
         options?: never;
@@ -47,7 +59,14 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Exchange the refresh token */
+        /**
+         * Renew the session
+         * @description Exchange a refresh token for a new access token and a new refresh token.
+         *
+         *     Each refresh token works once: keep the new one. One that is used again later ends the
+         *     session, since somebody may have copied it. Browsers send no body but the cookie, and the
+         *     header X-Windlass-Client.
+         */
         post: operations["refresh"];
         delete?: never;
         options?: never;
@@ -64,7 +83,13 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** End the session */
+        /**
+         * Log out
+         * @description End the session that a refresh token, or the cookie, belongs to.
+         *
+         *     Its refresh tokens work no more and its live connections close. Access tokens that were
+         *     given out already work until they expire.
+         */
         post: operations["logout"];
         delete?: never;
         options?: never;
@@ -79,7 +104,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Your account */
+        /**
+         * Get your account
+         * @description Tell whose access token this is, and whether they are an admin.
+         */
         get: operations["me"];
         put?: never;
         post?: never;
@@ -96,10 +124,25 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Your jobs, a page at a time */
+        /**
+         * List your jobs
+         * @description The newest submission comes first; filters that are given must all hold.
+         *
+         *     Payloads and errors are cut to previews of 200 characters: `GET /v1/jobs/{id}` has all of
+         *     a job. Pass `next_cursor` as `cursor`, with the same filters, for the page that follows.
+         */
         get: operations["list"];
         put?: never;
-        /** Submit a job */
+        /**
+         * Submit a job
+         * @description Take in a job to run now, or at `run_at`, or after `delay_ms`. Only `type` is required.
+         *
+         *     `type` names the handler that runs it: `GET /v1/job-types` lists those installed. A job of
+         *     another type is taken in too, and waits until a worker has a handler for it.
+         *
+         *     With an idempotency key the request can be repeated when its answer was lost: the job that
+         *     exists is answered, with 200 and `"deduplicated": true`.
+         */
         post: operations["submit"];
         delete?: never;
         options?: never;
@@ -116,7 +159,13 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Submit up to 10,000 jobs, all or none */
+        /**
+         * Submit up to 10,000 jobs, all or none
+         * @description Take in many jobs in one step; when one of them is refused, none is taken in.
+         *
+         *     Jobs of a batch may wait for each other: give one a `name`, and another
+         *     `"depends_on": ["@name"]`. `GET /v1/batches/{id}` tells how far the batch is.
+         */
         post: operations["submitBatch"];
         delete?: never;
         options?: never;
@@ -131,11 +180,19 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** A job */
+        /**
+         * Get a job
+         * @description A job with its status, its payload as it was sent, and its result or last error.
+         */
         get: operations["get"];
         put?: never;
         post?: never;
-        /** Forget a finished job */
+        /**
+         * Delete a finished job
+         * @description Forget the job with its attempts, log and result, and free its idempotency key.
+         *
+         *     Only a job that has succeeded, failed or been canceled can be deleted.
+         */
         delete: operations["delete"];
         options?: never;
         head?: never;
@@ -149,7 +206,12 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Every start of a job */
+        /**
+         * List a job's attempts
+         * @description Every start of the job, the oldest first: which worker ran it, when, and how it ended.
+         *
+         *     A start that still runs is the last one and has no `finished_at`.
+         */
         get: operations["attempts"];
         put?: never;
         post?: never;
@@ -166,7 +228,13 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Why a job waits, and until when */
+        /**
+         * Ask why a job waits
+         * @description Name what holds the job up, such as its time, a paused queue, a limit or other jobs.
+         *
+         *     `estimated_start_at` is reckoned from how fast jobs have ended lately; it is null where
+         *     nothing tells. A job that runs or has ended has the gate `none`.
+         */
         get: operations["why"];
         put?: never;
         post?: never;
@@ -185,7 +253,14 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Cancel a job */
+        /**
+         * Cancel a job
+         * @description A job that waits is canceled at once (200).
+         *
+         *     Of one that runs, the handler is asked to stop (202), within two seconds: it is canceled
+         *     when the handler ends, unless that succeeds first. Jobs that wait for it are canceled too,
+         *     unless they are to run anyway.
+         */
         post: operations["cancel"];
         delete?: never;
         options?: never;
@@ -202,7 +277,12 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Queue a failed or canceled job again */
+        /**
+         * Retry a failed or canceled job
+         * @description Queue the job again, for one more attempt at least; its earlier attempts are kept.
+         *
+         *     Jobs that were canceled because this one failed come back with it.
+         */
         post: operations["retry"];
         delete?: never;
         options?: never;
@@ -217,7 +297,12 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The installed job types */
+        /**
+         * List the job types
+         * @description What this installation's workers can run, each with the JSON schema of its payload.
+         *
+         *     `mock` and `http` are always there; the operator may have added others.
+         */
         get: operations["jobTypes"];
         put?: never;
         post?: never;
@@ -234,7 +319,13 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Your numbers */
+        /**
+         * Get your numbers
+         * @description How many jobs you have in each status, and what ended in each of the last 60 minutes.
+         *
+         *     A minute also has how long jobs waited to start, in milliseconds: the median, and what 95
+         *     of 100 did not exceed. The example shows two of the minutes.
+         */
         get: operations["stats"];
         put?: never;
         post?: never;
@@ -251,7 +342,12 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Your queues by name, a page at a time */
+        /**
+         * List your queues
+         * @description Every queue that you have submitted a job to or set limits of, by name.
+         *
+         *     Each is shown with its limits and how many of its jobs are in which status.
+         */
         get: operations["queues"];
         put?: never;
         post?: never;
@@ -268,9 +364,20 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** A queue: its limits and what it holds */
+        /**
+         * Get a queue
+         * @description The queue's limits, its jobs by status, and how long until what waits has ended.
+         *
+         *     `drain_seconds` goes by the pace of the last five minutes; it is null where nothing tells.
+         */
         get: operations["queue"];
-        /** Set a queue's limits; it need not exist yet */
+        /**
+         * Set a queue's limits
+         * @description Limit how many of the queue's jobs run at a time, and how many start in a time.
+         *
+         *     The request replaces all limits that were set: what it leaves out is not limited, but a
+         *     paused queue stays paused. A queue that does not exist yet is made.
+         */
         put: operations["setQueue"];
         post?: never;
         delete?: never;
@@ -288,7 +395,10 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Start no more of a queue's jobs */
+        /**
+         * Pause a queue
+         * @description Start no more of the queue's jobs until it is resumed; what runs already runs on.
+         */
         post: operations["pauseQueue"];
         delete?: never;
         options?: never;
@@ -305,7 +415,10 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Let a paused queue go on */
+        /**
+         * Resume a queue
+         * @description Start the queue's jobs again; nothing changes when it was not paused.
+         */
         post: operations["resumeQueue"];
         delete?: never;
         options?: never;
@@ -320,7 +433,12 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** How far a batch is */
+        /**
+         * Get a batch
+         * @description How many of the batch's jobs have ended, and how many are in which status.
+         *
+         *     `finished_at` is set once all have ended, well or not.
+         */
         get: operations["batch"];
         put?: never;
         post?: never;
@@ -337,7 +455,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Your batches, a page at a time */
+        /**
+         * List your batches
+         * @description The newest batch comes first. `GET /v1/jobs?batch=` lists the jobs of one.
+         */
         get: operations["batches"];
         put?: never;
         post?: never;
@@ -354,7 +475,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** What a job's handler logged */
+        /**
+         * Read a job's log
+         * @description The lines that the job's handler logged, the oldest first, of all attempts or of one.
+         */
         get: operations["logs"];
         put?: never;
         post?: never;
@@ -371,7 +495,13 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Your failed jobs by what went wrong */
+        /**
+         * List your failures in groups
+         * @description Failed jobs that have the same type and the same error, counted; the largest group first.
+         *
+         *     Numbers, ids and the like in an error do not count. `GET /v1/jobs?fingerprint=` lists the
+         *     jobs of a group, and `POST /v1/jobs/bulk` retries them.
+         */
         get: operations["failures"];
         put?: never;
         post?: never;
@@ -389,7 +519,13 @@ export interface paths {
             cookie?: never;
         };
         get?: never;
-        /** Give a job another payload */
+        /**
+         * Edit a job's payload
+         * @description Replace the payload of a job that waits, or has failed or been canceled.
+         *
+         *     A failed job is not retried by that: `POST /v1/jobs/{id}/retry` does it. What its attempts
+         *     ran with is kept: `GET /v1/jobs/{id}/payloads`.
+         */
         put: operations["editPayload"];
         post?: never;
         delete?: never;
@@ -405,7 +541,13 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Every retry of a job by hand */
+        /**
+         * List a job's retries by hand
+         * @description Each time that somebody retried the job, the oldest first.
+         *
+         *     It tells what the job was before, whether its payload had been edited, and by which bulk
+         *     operation it came, if by any. Retries that Windlass makes itself are not among them.
+         */
         get: operations["replays"];
         put?: never;
         post?: never;
@@ -422,7 +564,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** A job's payloads before edits */
+        /**
+         * List a job's earlier payloads
+         * @description What edits have replaced, the oldest first: the first one is what was submitted.
+         */
         get: operations["payloads"];
         put?: never;
         post?: never;
@@ -441,7 +586,14 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Retry, cancel or delete many jobs */
+        /**
+         * Retry, cancel or delete many jobs
+         * @description Do to many jobs what can be done to one; they are named by `ids` or found by `filter`.
+         *
+         *     The answer counts them and comes at once; the work goes on behind it, `per_second` jobs at
+         *     most: `GET /v1/operations/{id}` tells how far it is. `"dry_run": true` only counts.
+         *     `skipped` has those it cannot be done to, by the reason: their status, or `not_found`.
+         */
         post: operations["bulk"];
         delete?: never;
         options?: never;
@@ -456,7 +608,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Your bulk operations, a page at a time */
+        /**
+         * List your bulk operations
+         * @description The newest operation comes first, with how far it is or how it ended.
+         */
         get: operations["operations"];
         put?: never;
         post?: never;
@@ -473,7 +628,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** A bulk operation */
+        /**
+         * Get a bulk operation
+         * @description How far the operation is: `done` and all `skipped` come to `matched` at its end.
+         */
         get: operations["operation"];
         put?: never;
         post?: never;
@@ -492,7 +650,10 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Stop a bulk operation */
+        /**
+         * Stop a bulk operation
+         * @description Do no more of the operation; what it has done to jobs already stays done.
+         */
         post: operations["stopOperation"];
         delete?: never;
         options?: never;
@@ -507,10 +668,20 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Your schedules, a page at a time */
+        /**
+         * List your schedules
+         * @description The newest schedule comes first, with when it runs next and ran last.
+         */
         get: operations["listSchedules"];
         put?: never;
-        /** Make a schedule */
+        /**
+         * Make a schedule
+         * @description Have a job submitted again and again: by `cron` in a time zone, or `every_ms`.
+         *
+         *     `cron` has five fields: minute, hour, day of the month, month, day of the week. `missed`
+         *     says what becomes of runs that a stopped server missed: `skip` leaves them out, `once`
+         *     makes up for one, `all` for each.
+         */
         post: operations["createSchedule"];
         delete?: never;
         options?: never;
@@ -525,12 +696,25 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** A schedule */
+        /**
+         * Get a schedule
+         * @description A schedule with the job that it submits, when it runs next, and what it ran last.
+         *
+         *     `last_error` says why its last run could not be submitted.
+         */
         get: operations["getSchedule"];
-        /** Replace a schedule */
+        /**
+         * Replace a schedule
+         * @description Send the whole schedule as it is to be; what the request leaves out gets its default.
+         *
+         *     Jobs that it has submitted already stay as they are.
+         */
         put: operations["replaceSchedule"];
         post?: never;
-        /** Delete a schedule, not its jobs */
+        /**
+         * Delete a schedule
+         * @description Submit nothing any more; jobs that the schedule has submitted stay and go on.
+         */
         delete: operations["deleteSchedule"];
         options?: never;
         head?: never;
@@ -544,7 +728,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** When a schedule runs next */
+        /**
+         * Preview a schedule
+         * @description The next times at which the schedule runs, in UTC; of a paused one, when it would.
+         */
         get: operations["previewSchedule"];
         put?: never;
         post?: never;
@@ -563,7 +750,10 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Submit a schedule's job now */
+        /**
+         * Run a schedule now
+         * @description Submit the schedule's job at once, paused or not; its times stay as they are.
+         */
         post: operations["runSchedule"];
         delete?: never;
         options?: never;
@@ -580,7 +770,10 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Have a schedule run no more */
+        /**
+         * Pause a schedule
+         * @description Submit nothing until the schedule is resumed; jobs submitted already go on.
+         */
         post: operations["pauseSchedule"];
         delete?: never;
         options?: never;
@@ -597,7 +790,10 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Have a schedule run again, from now on */
+        /**
+         * Resume a schedule
+         * @description Run again from now on: what would have run during the pause is not made up for.
+         */
         post: operations["resumeSchedule"];
         delete?: never;
         options?: never;
@@ -612,7 +808,13 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** All jobs that a job is connected with */
+        /**
+         * Get a workflow
+         * @description All jobs that the job is connected with: what it waits for, what waits for it, and on.
+         *
+         *     An edge is a pair of ids: a job, and one that waits for it. `truncated` tells that there is
+         *     more than is shown.
+         */
         get: operations["workflow"];
         put?: never;
         post?: never;
@@ -631,7 +833,13 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** A ticket for the WebSocket */
+        /**
+         * Get a ticket for live events
+         * @description For browsers, which cannot send an access token when they open a WebSocket.
+         *
+         *     Connect to `/v1/ws/jobs` and send `{"ticket": "..."}` as the first message, within
+         *     `expires_in` seconds; a ticket works once. Other clients send `Authorization` instead.
+         */
         post: operations["ticket"];
         delete?: never;
         options?: never;
@@ -646,7 +854,13 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** What always holds, checked on the data within the last 30 seconds */
+        /**
+         * Check the invariants
+         * @description Whether what must always hold does, over all users; for users with the role `admin`.
+         *
+         *     Some is checked on the data, at most every 30 seconds, and `violations` names what breaks
+         *     it; the rest is proven by tests.
+         */
         get: operations["invariants"];
         put?: never;
         post?: never;
@@ -663,7 +877,12 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Whether the process runs */
+        /**
+         * Ask whether the process runs
+         * @description For whatever restarts processes: it answers as long as this one lives.
+         *
+         *     Nothing else is looked at: without its database it answers too.
+         */
         get: operations["health"];
         put?: never;
         post?: never;
@@ -680,7 +899,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Whether requests can be served, or what is missing */
+        /**
+         * Ask whether requests can be served
+         * @description For load balancers: with 503 and what is missing while requests cannot be served.
+         */
         get: operations["ready"];
         put?: never;
         post?: never;
@@ -697,7 +919,12 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Numbers for Prometheus */
+        /**
+         * Get numbers for Prometheus
+         * @description Requests by route and status, how long they take, and the live workers.
+         *
+         *     In Prometheus's text format; the example shows two of the numbers.
+         */
         get: operations["metrics"];
         put?: never;
         post?: never;
@@ -754,7 +981,6 @@ export interface components {
          * @description An email, in any case, and its password.
          */
         Credentials: {
-            /** @example ada@example.com */
             email: string;
             /** @description 8 to 1,024 bytes of UTF-8 */
             password: string;
@@ -1432,29 +1658,65 @@ export interface components {
          * @description The conditions of a list; one at least.
          */
         BulkFilter: {
-            /** @default [] */
+            /**
+             * @description In one of these statuses
+             * @default []
+             */
             status?: components["schemas"]["Status"][];
-            /** @default [] */
+            /**
+             * @description In one of these queues
+             * @default []
+             */
             queue?: string[];
-            /** @default [] */
+            /**
+             * @description Of one of these types
+             * @default []
+             */
             type?: string[];
-            /** @default [] */
+            /**
+             * @description Of one of these priorities
+             * @default []
+             */
             priority?: components["schemas"]["Priority"][];
-            /** @default [] */
+            /**
+             * @description With one of these tags
+             * @default []
+             */
             tag?: string[];
-            /** @default [] */
+            /**
+             * @description Run by one of these workers
+             * @default []
+             */
             worker?: string[];
-            /** @default [] */
+            /**
+             * @description Of one of these batches
+             * @default []
+             */
             batch?: string[];
-            /** @default [] */
+            /**
+             * @description Failed, in one of these groups of failures
+             * @default []
+             */
             fingerprint?: string[];
-            /** @default null */
+            /**
+             * @description Submitted at this time or later
+             * @default null
+             */
             created_after?: string | null;
-            /** @default null */
+            /**
+             * @description Submitted before this time
+             * @default null
+             */
             created_before?: string | null;
-            /** @default null */
+            /**
+             * @description Ended at this time or later
+             * @default null
+             */
             finished_after?: string | null;
-            /** @default null */
+            /**
+             * @description Ended before this time
+             * @default null
+             */
             finished_before?: string | null;
         };
         /**
@@ -1601,7 +1863,6 @@ export interface components {
          */
         Ticket: {
             ticket: string;
-            /** @example 30 */
             expires_in: number;
         };
         /**
@@ -1668,7 +1929,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description Make an account and log in */
+            /** @description Logged in. */
             201: {
                 headers: {
                     [name: string]: unknown;
@@ -1698,6 +1959,11 @@ export interface operations {
             /** @description `UNAVAILABLE`: The database is not reachable now: try again shortly */
             503: {
                 headers: {
+                    /**
+                     * @description In how many seconds to try again
+                     * @example 2
+                     */
+                    "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
@@ -1719,7 +1985,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description Log in */
+            /** @description Logged in. */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -1749,6 +2015,11 @@ export interface operations {
             /** @description `RATE_LIMITED`: Too many attempts: wait and try again */
             429: {
                 headers: {
+                    /**
+                     * @description In how many seconds to try again
+                     * @example 2
+                     */
+                    "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
@@ -1758,6 +2029,11 @@ export interface operations {
             /** @description `UNAVAILABLE`: The database is not reachable now: try again shortly */
             503: {
                 headers: {
+                    /**
+                     * @description In how many seconds to try again
+                     * @example 2
+                     */
+                    "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
@@ -1769,17 +2045,28 @@ export interface operations {
     refresh: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /**
+                 * @description Required with the cookie, whatever its value: a page of another site cannot send it
+                 * @example dashboard
+                 */
+                "X-Windlass-Client"?: string;
+            };
             path?: never;
             cookie?: never;
         };
         requestBody?: {
             content: {
+                /**
+                 * @example {
+                 *       "refresh_token": "wlr_..."
+                 *     }
+                 */
                 "application/json": components["schemas"]["RefreshToken"] | null;
             };
         };
         responses: {
-            /** @description Exchange the refresh token */
+            /** @description Logged in. */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -1818,6 +2105,11 @@ export interface operations {
             /** @description `UNAVAILABLE`: The database is not reachable now: try again shortly */
             503: {
                 headers: {
+                    /**
+                     * @description In how many seconds to try again
+                     * @example 2
+                     */
+                    "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
@@ -1829,17 +2121,28 @@ export interface operations {
     logout: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /**
+                 * @description Required with the cookie, whatever its value: a page of another site cannot send it
+                 * @example dashboard
+                 */
+                "X-Windlass-Client"?: string;
+            };
             path?: never;
             cookie?: never;
         };
         requestBody?: {
             content: {
+                /**
+                 * @example {
+                 *       "refresh_token": "wlr_..."
+                 *     }
+                 */
                 "application/json": components["schemas"]["RefreshToken"] | null;
             };
         };
         responses: {
-            /** @description End the session */
+            /** @description Request fulfilled, nothing follows */
             204: {
                 headers: {
                     [name: string]: unknown;
@@ -1876,6 +2179,11 @@ export interface operations {
             /** @description `UNAVAILABLE`: The database is not reachable now: try again shortly */
             503: {
                 headers: {
+                    /**
+                     * @description In how many seconds to try again
+                     * @example 2
+                     */
+                    "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
@@ -1893,12 +2201,22 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Your account */
+            /** @description One user. */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "id": "019cad8f-ac00-752e-89a7-834df2a74de4",
+                     *         "email": "ada@example.com",
+                     *         "role": "user",
+                     *         "created_at": "2026-03-02T08:00:00Z"
+                     *       }
+                     *     }
+                     */
                     "application/json": components["schemas"]["UserAnswer"];
                 };
             };
@@ -1923,6 +2241,11 @@ export interface operations {
             /** @description `RATE_LIMITED`: Too many attempts: wait and try again */
             429: {
                 headers: {
+                    /**
+                     * @description In how many seconds to try again
+                     * @example 2
+                     */
+                    "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
@@ -1932,6 +2255,11 @@ export interface operations {
             /** @description `UNAVAILABLE`: The database is not reachable now: try again shortly */
             503: {
                 headers: {
+                    /**
+                     * @description In how many seconds to try again
+                     * @example 2
+                     */
+                    "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
@@ -1943,20 +2271,94 @@ export interface operations {
     list: {
         parameters: {
             query?: {
+                /**
+                 * @description In one of these statuses, by comma
+                 * @example [
+                 *       "failed",
+                 *       "canceled"
+                 *     ]
+                 */
                 status?: components["schemas"]["Status"][];
+                /**
+                 * @description In one of these queues, by comma
+                 * @example [
+                 *       "email"
+                 *     ]
+                 */
                 queue?: string[];
+                /**
+                 * @description Of one of these types, by comma
+                 * @example [
+                 *       "email.send"
+                 *     ]
+                 */
                 type?: string[];
+                /**
+                 * @description Of one of these priorities, by comma
+                 * @example [
+                 *       "high",
+                 *       "medium"
+                 *     ]
+                 */
                 priority?: components["schemas"]["Priority"][];
+                /**
+                 * @description With one of these tags, by comma
+                 * @example [
+                 *       "welcome"
+                 *     ]
+                 */
                 tag?: string[];
+                /**
+                 * @description Run by one of these workers, by comma
+                 * @example [
+                 *       "w-5f0c2b7a91de"
+                 *     ]
+                 */
                 worker?: string[];
+                /**
+                 * @description Of one of these batches, by comma
+                 * @example [
+                 *       "019cadfd-8928-71c0-a079-d3bde8e25d94"
+                 *     ]
+                 */
                 batch?: string[];
+                /**
+                 * @description Failed, in one of these groups of failures, by comma
+                 * @example [
+                 *       "db78edf117a7abc3"
+                 *     ]
+                 */
                 fingerprint?: string[];
-                created_after?: string | null;
-                created_before?: string | null;
-                finished_after?: string | null;
-                finished_before?: string | null;
+                /**
+                 * @description Submitted at this time or later
+                 * @example 2026-03-02T08:00:00Z
+                 */
+                created_after?: string;
+                /**
+                 * @description Submitted before this time
+                 * @example 2026-03-02T18:00:00Z
+                 */
+                created_before?: string;
+                /**
+                 * @description Ended at this time or later
+                 * @example 2026-03-02T08:00:00Z
+                 */
+                finished_after?: string;
+                /**
+                 * @description Ended before this time
+                 * @example 2026-03-02T18:00:00Z
+                 */
+                finished_before?: string;
+                /**
+                 * @description How many at most
+                 * @example 2
+                 */
                 limit?: number;
-                cursor?: string | null;
+                /**
+                 * @description `next_cursor` of the page before; leave it out to start
+                 * @example IjAxOWNhZGZkLTg5MjgtNzEyOC1hMjRiLWU0MGFkMjNmMDgyNCI
+                 */
+                cursor?: string;
             };
             header?: never;
             path?: never;
@@ -1964,12 +2366,75 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Your jobs, a page at a time */
+            /** @description A page of jobs, the newest submission first; `next_cursor` is null on the last one. */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "data": [
+                     *         {
+                     *           "id": "019cadfd-8928-7181-a54c-66175d9dc9f8",
+                     *           "type": "email.send",
+                     *           "queue": "email",
+                     *           "priority": "medium",
+                     *           "status": "blocked",
+                     *           "attempts": 0,
+                     *           "max_attempts": 3,
+                     *           "run_at": "2026-03-02T10:00:00.040000Z",
+                     *           "timeout_ms": 900000,
+                     *           "idempotency_key": null,
+                     *           "tags": [],
+                     *           "payload_preview": "{\"to\":\"subscribers@example.com\",\"template\":\"newsletter\"}",
+                     *           "error_preview": null,
+                     *           "progress": null,
+                     *           "progress_note": null,
+                     *           "cancel_requested_at": null,
+                     *           "version": 1,
+                     *           "created_at": "2026-03-02T10:00:00.040000Z",
+                     *           "updated_at": "2026-03-02T10:00:00.040000Z",
+                     *           "started_at": null,
+                     *           "finished_at": null,
+                     *           "concurrency_key": null,
+                     *           "rate_key": null,
+                     *           "expires_at": null,
+                     *           "name": null,
+                     *           "on_dependency_failure": "cancel"
+                     *         },
+                     *         {
+                     *           "id": "019cadfd-8928-7128-a24b-e40ad23f0824",
+                     *           "type": "newsletter.render",
+                     *           "queue": "email",
+                     *           "priority": "medium",
+                     *           "status": "running",
+                     *           "attempts": 0,
+                     *           "max_attempts": 3,
+                     *           "run_at": "2026-03-02T10:00:00.040000Z",
+                     *           "timeout_ms": 900000,
+                     *           "idempotency_key": null,
+                     *           "tags": [],
+                     *           "payload_preview": "{\"issue\":12}",
+                     *           "error_preview": null,
+                     *           "progress": 0.25,
+                     *           "progress_note": "3 of 12 pages",
+                     *           "cancel_requested_at": null,
+                     *           "version": 2,
+                     *           "created_at": "2026-03-02T10:00:00.040000Z",
+                     *           "updated_at": "2026-03-02T10:00:02Z",
+                     *           "started_at": "2026-03-02T10:00:00.050000Z",
+                     *           "finished_at": null,
+                     *           "concurrency_key": null,
+                     *           "rate_key": null,
+                     *           "expires_at": null,
+                     *           "name": "render",
+                     *           "on_dependency_failure": "cancel"
+                     *         }
+                     *       ],
+                     *       "next_cursor": "IjAxOWNhZGZkLTg5MjgtNzEyOC1hMjRiLWU0MGFkMjNmMDgyNCI"
+                     *     }
+                     */
                     "application/json": components["schemas"]["JobsAnswer"];
                 };
             };
@@ -1994,6 +2459,11 @@ export interface operations {
             /** @description `RATE_LIMITED`: Too many attempts: wait and try again */
             429: {
                 headers: {
+                    /**
+                     * @description In how many seconds to try again
+                     * @example 2
+                     */
+                    "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
@@ -2003,6 +2473,11 @@ export interface operations {
             /** @description `UNAVAILABLE`: The database is not reachable now: try again shortly */
             503: {
                 headers: {
+                    /**
+                     * @description In how many seconds to try again
+                     * @example 2
+                     */
+                    "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
@@ -2015,7 +2490,10 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description The same as the field `idempotency_key` */
+                /**
+                 * @description A name that you give this request, here or as `idempotency_key`: repeated, it makes no second job
+                 * @example welcome-grace
+                 */
                 "Idempotency-Key"?: string;
             };
             path?: never;
@@ -2033,15 +2511,107 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "id": "019cadc6-9af8-7651-8317-1ff4a6a3a450",
+                     *         "type": "email.send",
+                     *         "queue": "email",
+                     *         "priority": "high",
+                     *         "status": "queued",
+                     *         "attempts": 0,
+                     *         "max_attempts": 3,
+                     *         "run_at": "2026-03-02T09:00:00.120000Z",
+                     *         "backoff": {
+                     *           "strategy": "exponential",
+                     *           "base_ms": 2000,
+                     *           "max_ms": 60000,
+                     *           "jitter": 0
+                     *         },
+                     *         "timeout_ms": 900000,
+                     *         "idempotency_key": "welcome-grace",
+                     *         "tags": [
+                     *           "welcome"
+                     *         ],
+                     *         "payload": {
+                     *           "to": "grace@exampel.com",
+                     *           "template": "welcome"
+                     *         },
+                     *         "result": null,
+                     *         "last_error": null,
+                     *         "progress": null,
+                     *         "progress_note": null,
+                     *         "cancel_requested_at": null,
+                     *         "version": 1,
+                     *         "created_at": "2026-03-02T09:00:00.120000Z",
+                     *         "updated_at": "2026-03-02T09:00:00.120000Z",
+                     *         "started_at": null,
+                     *         "finished_at": null,
+                     *         "concurrency_key": null,
+                     *         "rate_key": null,
+                     *         "expires_at": null,
+                     *         "name": null,
+                     *         "depends_on": [],
+                     *         "on_dependency_failure": "cancel",
+                     *         "deduplicated": true
+                     *       }
+                     *     }
+                     */
                     "application/json": components["schemas"]["SubmittedAnswer"];
                 };
             };
-            /** @description Submit a job */
+            /** @description The job that was taken in, or the one that existed. */
             201: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "id": "019cadc6-9af8-7651-8317-1ff4a6a3a450",
+                     *         "type": "email.send",
+                     *         "queue": "email",
+                     *         "priority": "high",
+                     *         "status": "queued",
+                     *         "attempts": 0,
+                     *         "max_attempts": 3,
+                     *         "run_at": "2026-03-02T09:00:00.120000Z",
+                     *         "backoff": {
+                     *           "strategy": "exponential",
+                     *           "base_ms": 2000,
+                     *           "max_ms": 60000,
+                     *           "jitter": 0
+                     *         },
+                     *         "timeout_ms": 900000,
+                     *         "idempotency_key": "welcome-grace",
+                     *         "tags": [
+                     *           "welcome"
+                     *         ],
+                     *         "payload": {
+                     *           "to": "grace@exampel.com",
+                     *           "template": "welcome"
+                     *         },
+                     *         "result": null,
+                     *         "last_error": null,
+                     *         "progress": null,
+                     *         "progress_note": null,
+                     *         "cancel_requested_at": null,
+                     *         "version": 1,
+                     *         "created_at": "2026-03-02T09:00:00.120000Z",
+                     *         "updated_at": "2026-03-02T09:00:00.120000Z",
+                     *         "started_at": null,
+                     *         "finished_at": null,
+                     *         "concurrency_key": null,
+                     *         "rate_key": null,
+                     *         "expires_at": null,
+                     *         "name": null,
+                     *         "depends_on": [],
+                     *         "on_dependency_failure": "cancel",
+                     *         "deduplicated": false
+                     *       }
+                     *     }
+                     */
                     "application/json": components["schemas"]["SubmittedAnswer"];
                 };
             };
@@ -2088,6 +2658,11 @@ export interface operations {
              */
             429: {
                 headers: {
+                    /**
+                     * @description In how many seconds to try again
+                     * @example 2
+                     */
+                    "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
@@ -2097,6 +2672,11 @@ export interface operations {
             /** @description `UNAVAILABLE`: The database is not reachable now: try again shortly */
             503: {
                 headers: {
+                    /**
+                     * @description In how many seconds to try again
+                     * @example 2
+                     */
+                    "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
@@ -2114,16 +2694,60 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "jobs": [
+                 *         {
+                 *           "type": "newsletter.render",
+                 *           "payload": {
+                 *             "issue": 12
+                 *           },
+                 *           "queue": "email",
+                 *           "name": "render"
+                 *         },
+                 *         {
+                 *           "type": "email.send",
+                 *           "payload": {
+                 *             "to": "subscribers@example.com",
+                 *             "template": "newsletter"
+                 *           },
+                 *           "queue": "email",
+                 *           "depends_on": [
+                 *             "@render"
+                 *           ]
+                 *         }
+                 *       ]
+                 *     }
+                 */
                 "application/json": components["schemas"]["BatchRequest"];
             };
         };
         responses: {
-            /** @description Submit up to 10,000 jobs, all or none */
+            /** @description The batch that was taken in. */
             201: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "batch_id": "019cadfd-8928-71c0-a079-d3bde8e25d94",
+                     *         "jobs": [
+                     *           {
+                     *             "id": "019cadfd-8928-7128-a24b-e40ad23f0824",
+                     *             "status": "queued",
+                     *             "deduplicated": false
+                     *           },
+                     *           {
+                     *             "id": "019cadfd-8928-7181-a54c-66175d9dc9f8",
+                     *             "status": "blocked",
+                     *             "deduplicated": false
+                     *           }
+                     *         ]
+                     *       }
+                     *     }
+                     */
                     "application/json": components["schemas"]["BatchAnswer"];
                 };
             };
@@ -2170,6 +2794,11 @@ export interface operations {
              */
             429: {
                 headers: {
+                    /**
+                     * @description In how many seconds to try again
+                     * @example 2
+                     */
+                    "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
@@ -2179,6 +2808,11 @@ export interface operations {
             /** @description `UNAVAILABLE`: The database is not reachable now: try again shortly */
             503: {
                 headers: {
+                    /**
+                     * @description In how many seconds to try again
+                     * @example 2
+                     */
+                    "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
@@ -2192,19 +2826,69 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description A job's id */
+                /**
+                 * @description A job's id
+                 * @example 019cadc6-9af8-7651-8317-1ff4a6a3a450
+                 */
                 id: string;
             };
             cookie?: never;
         };
         requestBody?: never;
         responses: {
-            /** @description A job */
+            /** @description One job. */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "id": "019cadc6-9af8-7651-8317-1ff4a6a3a450",
+                     *         "type": "email.send",
+                     *         "queue": "email",
+                     *         "priority": "high",
+                     *         "status": "succeeded",
+                     *         "attempts": 1,
+                     *         "max_attempts": 3,
+                     *         "run_at": "2026-03-02T09:31:00Z",
+                     *         "backoff": {
+                     *           "strategy": "exponential",
+                     *           "base_ms": 2000,
+                     *           "max_ms": 60000,
+                     *           "jitter": 0
+                     *         },
+                     *         "timeout_ms": 900000,
+                     *         "idempotency_key": "welcome-grace",
+                     *         "tags": [
+                     *           "welcome"
+                     *         ],
+                     *         "payload": {
+                     *           "to": "grace@example.com",
+                     *           "template": "welcome"
+                     *         },
+                     *         "result": {
+                     *           "message_id": "42@mail.example.com"
+                     *         },
+                     *         "last_error": null,
+                     *         "progress": 1,
+                     *         "progress_note": "sent",
+                     *         "cancel_requested_at": null,
+                     *         "version": 7,
+                     *         "created_at": "2026-03-02T09:00:00.120000Z",
+                     *         "updated_at": "2026-03-02T09:31:00.350000Z",
+                     *         "started_at": "2026-03-02T09:31:00.010000Z",
+                     *         "finished_at": "2026-03-02T09:31:00.350000Z",
+                     *         "concurrency_key": null,
+                     *         "rate_key": null,
+                     *         "expires_at": null,
+                     *         "name": null,
+                     *         "depends_on": [],
+                     *         "on_dependency_failure": "cancel"
+                     *       }
+                     *     }
+                     */
                     "application/json": components["schemas"]["JobAnswer"];
                 };
             };
@@ -2238,6 +2922,11 @@ export interface operations {
             /** @description `RATE_LIMITED`: Too many attempts: wait and try again */
             429: {
                 headers: {
+                    /**
+                     * @description In how many seconds to try again
+                     * @example 2
+                     */
+                    "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
@@ -2247,6 +2936,11 @@ export interface operations {
             /** @description `UNAVAILABLE`: The database is not reachable now: try again shortly */
             503: {
                 headers: {
+                    /**
+                     * @description In how many seconds to try again
+                     * @example 2
+                     */
+                    "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
@@ -2260,14 +2954,17 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description A job's id */
+                /**
+                 * @description A job's id
+                 * @example 019cadc6-9af8-7651-8317-1ff4a6a3a450
+                 */
                 id: string;
             };
             cookie?: never;
         };
         requestBody?: never;
         responses: {
-            /** @description Forget a finished job */
+            /** @description Request fulfilled, nothing follows */
             204: {
                 headers: {
                     [name: string]: unknown;
@@ -2313,6 +3010,11 @@ export interface operations {
             /** @description `RATE_LIMITED`: Too many attempts: wait and try again */
             429: {
                 headers: {
+                    /**
+                     * @description In how many seconds to try again
+                     * @example 2
+                     */
+                    "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
@@ -2322,6 +3024,11 @@ export interface operations {
             /** @description `UNAVAILABLE`: The database is not reachable now: try again shortly */
             503: {
                 headers: {
+                    /**
+                     * @description In how many seconds to try again
+                     * @example 2
+                     */
+                    "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
@@ -2335,19 +3042,49 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description A job's id */
+                /**
+                 * @description A job's id
+                 * @example 019cadc6-9af8-7651-8317-1ff4a6a3a450
+                 */
                 id: string;
             };
             cookie?: never;
         };
         requestBody?: never;
         responses: {
-            /** @description Every start of a job */
+            /** @description Every start of a job, the oldest first. */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "data": [
+                     *         {
+                     *           "number": 1,
+                     *           "status": "failed",
+                     *           "worker": "w-5f0c2b7a91de",
+                     *           "error": "no server takes mail for 'grace@exampel.com'",
+                     *           "progress": null,
+                     *           "progress_note": null,
+                     *           "started_at": "2026-03-02T09:00:00.130000Z",
+                     *           "finished_at": "2026-03-02T09:00:00.480000Z"
+                     *         },
+                     *         {
+                     *           "number": 2,
+                     *           "status": "succeeded",
+                     *           "worker": "w-5f0c2b7a91de",
+                     *           "error": null,
+                     *           "progress": 1,
+                     *           "progress_note": "sent",
+                     *           "started_at": "2026-03-02T09:31:00.010000Z",
+                     *           "finished_at": "2026-03-02T09:31:00.350000Z"
+                     *         }
+                     *       ],
+                     *       "next_cursor": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["AttemptsAnswer"];
                 };
             };
@@ -2381,6 +3118,11 @@ export interface operations {
             /** @description `RATE_LIMITED`: Too many attempts: wait and try again */
             429: {
                 headers: {
+                    /**
+                     * @description In how many seconds to try again
+                     * @example 2
+                     */
+                    "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
@@ -2390,6 +3132,11 @@ export interface operations {
             /** @description `UNAVAILABLE`: The database is not reachable now: try again shortly */
             503: {
                 headers: {
+                    /**
+                     * @description In how many seconds to try again
+                     * @example 2
+                     */
+                    "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
@@ -2403,19 +3150,31 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description A job's id */
+                /**
+                 * @description A job's id
+                 * @example 019cadfd-8928-7181-a54c-66175d9dc9f8
+                 */
                 id: string;
             };
             cookie?: never;
         };
         requestBody?: never;
         responses: {
-            /** @description Why a job waits, and until when */
+            /** @description What holds a job up. */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "gate": "dependency",
+                     *         "detail": "it waits for 1 job: 019cadfd-8928-7128-a24b-e40ad23f0824",
+                     *         "estimated_start_at": null
+                     *       }
+                     *     }
+                     */
                     "application/json": components["schemas"]["WhyAnswer"];
                 };
             };
@@ -2449,6 +3208,11 @@ export interface operations {
             /** @description `RATE_LIMITED`: Too many attempts: wait and try again */
             429: {
                 headers: {
+                    /**
+                     * @description In how many seconds to try again
+                     * @example 2
+                     */
+                    "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
@@ -2458,6 +3222,11 @@ export interface operations {
             /** @description `UNAVAILABLE`: The database is not reachable now: try again shortly */
             503: {
                 headers: {
+                    /**
+                     * @description In how many seconds to try again
+                     * @example 2
+                     */
+                    "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
@@ -2471,19 +3240,67 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description A job's id */
+                /**
+                 * @description A job's id
+                 * @example 019cadfd-8928-7181-a54c-66175d9dc9f8
+                 */
                 id: string;
             };
             cookie?: never;
         };
         requestBody?: never;
         responses: {
-            /** @description Cancel a job */
+            /** @description One job. */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "id": "019cadfd-8928-7181-a54c-66175d9dc9f8",
+                     *         "type": "email.send",
+                     *         "queue": "email",
+                     *         "priority": "medium",
+                     *         "status": "canceled",
+                     *         "attempts": 0,
+                     *         "max_attempts": 3,
+                     *         "run_at": "2026-03-02T10:00:00.040000Z",
+                     *         "backoff": {
+                     *           "strategy": "exponential",
+                     *           "base_ms": 2000,
+                     *           "max_ms": 60000,
+                     *           "jitter": 0
+                     *         },
+                     *         "timeout_ms": 900000,
+                     *         "idempotency_key": null,
+                     *         "tags": [],
+                     *         "payload": {
+                     *           "to": "subscribers@example.com",
+                     *           "template": "newsletter"
+                     *         },
+                     *         "result": null,
+                     *         "last_error": null,
+                     *         "progress": null,
+                     *         "progress_note": null,
+                     *         "cancel_requested_at": null,
+                     *         "version": 2,
+                     *         "created_at": "2026-03-02T10:00:00.040000Z",
+                     *         "updated_at": "2026-03-02T10:00:03Z",
+                     *         "started_at": null,
+                     *         "finished_at": "2026-03-02T10:00:03Z",
+                     *         "concurrency_key": null,
+                     *         "rate_key": null,
+                     *         "expires_at": null,
+                     *         "name": null,
+                     *         "depends_on": [
+                     *           "019cadfd-8928-7128-a24b-e40ad23f0824"
+                     *         ],
+                     *         "on_dependency_failure": "cancel"
+                     *       }
+                     *     }
+                     */
                     "application/json": components["schemas"]["JobAnswer"];
                 };
             };
@@ -2493,6 +3310,48 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "id": "019cadfd-8928-7128-a24b-e40ad23f0824",
+                     *         "type": "newsletter.render",
+                     *         "queue": "email",
+                     *         "priority": "medium",
+                     *         "status": "running",
+                     *         "attempts": 0,
+                     *         "max_attempts": 3,
+                     *         "run_at": "2026-03-02T10:00:00.040000Z",
+                     *         "backoff": {
+                     *           "strategy": "exponential",
+                     *           "base_ms": 2000,
+                     *           "max_ms": 60000,
+                     *           "jitter": 0
+                     *         },
+                     *         "timeout_ms": 900000,
+                     *         "idempotency_key": null,
+                     *         "tags": [],
+                     *         "payload": {
+                     *           "issue": 12
+                     *         },
+                     *         "result": null,
+                     *         "last_error": null,
+                     *         "progress": 0.25,
+                     *         "progress_note": "3 of 12 pages",
+                     *         "cancel_requested_at": "2026-03-02T10:00:03Z",
+                     *         "version": 3,
+                     *         "created_at": "2026-03-02T10:00:00.040000Z",
+                     *         "updated_at": "2026-03-02T10:00:03Z",
+                     *         "started_at": "2026-03-02T10:00:00.050000Z",
+                     *         "finished_at": null,
+                     *         "concurrency_key": null,
+                     *         "rate_key": null,
+                     *         "expires_at": null,
+                     *         "name": "render",
+                     *         "depends_on": [],
+                     *         "on_dependency_failure": "cancel"
+                     *       }
+                     *     }
+                     */
                     "application/json": components["schemas"]["JobAnswer"];
                 };
             };
@@ -2535,6 +3394,11 @@ export interface operations {
             /** @description `RATE_LIMITED`: Too many attempts: wait and try again */
             429: {
                 headers: {
+                    /**
+                     * @description In how many seconds to try again
+                     * @example 2
+                     */
+                    "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
@@ -2544,6 +3408,11 @@ export interface operations {
             /** @description `UNAVAILABLE`: The database is not reachable now: try again shortly */
             503: {
                 headers: {
+                    /**
+                     * @description In how many seconds to try again
+                     * @example 2
+                     */
+                    "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
@@ -2557,19 +3426,67 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description A job's id */
+                /**
+                 * @description A job's id
+                 * @example 019cadc6-9af8-7651-8317-1ff4a6a3a450
+                 */
                 id: string;
             };
             cookie?: never;
         };
         requestBody?: never;
         responses: {
-            /** @description Queue a failed or canceled job again */
+            /** @description One job. */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "id": "019cadc6-9af8-7651-8317-1ff4a6a3a450",
+                     *         "type": "email.send",
+                     *         "queue": "email",
+                     *         "priority": "high",
+                     *         "status": "queued",
+                     *         "attempts": 1,
+                     *         "max_attempts": 3,
+                     *         "run_at": "2026-03-02T09:31:00Z",
+                     *         "backoff": {
+                     *           "strategy": "exponential",
+                     *           "base_ms": 2000,
+                     *           "max_ms": 60000,
+                     *           "jitter": 0
+                     *         },
+                     *         "timeout_ms": 900000,
+                     *         "idempotency_key": "welcome-grace",
+                     *         "tags": [
+                     *           "welcome"
+                     *         ],
+                     *         "payload": {
+                     *           "to": "grace@example.com",
+                     *           "template": "welcome"
+                     *         },
+                     *         "result": null,
+                     *         "last_error": "no server takes mail for 'grace@exampel.com'",
+                     *         "progress": null,
+                     *         "progress_note": null,
+                     *         "cancel_requested_at": null,
+                     *         "version": 5,
+                     *         "created_at": "2026-03-02T09:00:00.120000Z",
+                     *         "updated_at": "2026-03-02T09:31:00Z",
+                     *         "started_at": "2026-03-02T09:00:00.130000Z",
+                     *         "finished_at": null,
+                     *         "concurrency_key": null,
+                     *         "rate_key": null,
+                     *         "expires_at": null,
+                     *         "name": null,
+                     *         "depends_on": [],
+                     *         "on_dependency_failure": "cancel"
+                     *       }
+                     *     }
+                     */
                     "application/json": components["schemas"]["JobAnswer"];
                 };
             };
@@ -2612,6 +3529,11 @@ export interface operations {
             /** @description `RATE_LIMITED`: Too many attempts: wait and try again */
             429: {
                 headers: {
+                    /**
+                     * @description In how many seconds to try again
+                     * @example 2
+                     */
+                    "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
@@ -2621,6 +3543,11 @@ export interface operations {
             /** @description `UNAVAILABLE`: The database is not reachable now: try again shortly */
             503: {
                 headers: {
+                    /**
+                     * @description In how many seconds to try again
+                     * @example 2
+                     */
+                    "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
@@ -2638,12 +3565,38 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description The installed job types */
+            /** @description The installed job types. */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "data": [
+                     *         {
+                     *           "type": "email.send",
+                     *           "description": "Send a mail.",
+                     *           "schema": {
+                     *             "type": "object",
+                     *             "properties": {
+                     *               "to": {
+                     *                 "type": "string"
+                     *               },
+                     *               "template": {
+                     *                 "type": "string"
+                     *               }
+                     *             },
+                     *             "required": [
+                     *               "to",
+                     *               "template"
+                     *             ]
+                     *           }
+                     *         }
+                     *       ],
+                     *       "next_cursor": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["JobTypesAnswer"];
                 };
             };
@@ -2668,6 +3621,11 @@ export interface operations {
             /** @description `RATE_LIMITED`: Too many attempts: wait and try again */
             429: {
                 headers: {
+                    /**
+                     * @description In how many seconds to try again
+                     * @example 2
+                     */
+                    "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
@@ -2677,6 +3635,11 @@ export interface operations {
             /** @description `UNAVAILABLE`: The database is not reachable now: try again shortly */
             503: {
                 headers: {
+                    /**
+                     * @description In how many seconds to try again
+                     * @example 2
+                     */
+                    "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
@@ -2694,12 +3657,49 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Your numbers */
+            /** @description Your numbers. */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "counts": {
+                     *           "by_status": {
+                     *             "blocked": 1,
+                     *             "scheduled": 0,
+                     *             "queued": 0,
+                     *             "running": 1,
+                     *             "succeeded": 118,
+                     *             "failed": 14,
+                     *             "canceled": 0
+                     *           },
+                     *           "total": 134,
+                     *           "approximate": false
+                     *         },
+                     *         "oldest_queued_at": null,
+                     *         "minutes": [
+                     *           {
+                     *             "at": "2026-03-02T09:58:00Z",
+                     *             "succeeded": 4,
+                     *             "failed": 1,
+                     *             "wait_p50_ms": 9.5,
+                     *             "wait_p95_ms": 45.3
+                     *           },
+                     *           {
+                     *             "at": "2026-03-02T09:59:00Z",
+                     *             "succeeded": 0,
+                     *             "failed": 0,
+                     *             "wait_p50_ms": null,
+                     *             "wait_p95_ms": null
+                     *           }
+                     *         ],
+                     *         "server_time": "2026-03-02T10:00:02.500000Z"
+                     *       }
+                     *     }
+                     */
                     "application/json": components["schemas"]["StatsAnswer"];
                 };
             };
@@ -2724,6 +3724,11 @@ export interface operations {
             /** @description `RATE_LIMITED`: Too many attempts: wait and try again */
             429: {
                 headers: {
+                    /**
+                     * @description In how many seconds to try again
+                     * @example 2
+                     */
+                    "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
@@ -2733,6 +3738,11 @@ export interface operations {
             /** @description `UNAVAILABLE`: The database is not reachable now: try again shortly */
             503: {
                 headers: {
+                    /**
+                     * @description In how many seconds to try again
+                     * @example 2
+                     */
+                    "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
@@ -2744,8 +3754,16 @@ export interface operations {
     queues: {
         parameters: {
             query?: {
+                /**
+                 * @description How many at most
+                 * @example 1
+                 */
                 limit?: number;
-                cursor?: string | null;
+                /**
+                 * @description `next_cursor` of the page before; leave it out to start
+                 * @example ImVtYWlsIg
+                 */
+                cursor?: string;
             };
             header?: never;
             path?: never;
@@ -2753,12 +3771,42 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Your queues by name, a page at a time */
+            /** @description A page of queues by name; `next_cursor` is null on the last one. */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "data": [
+                     *         {
+                     *           "name": "email",
+                     *           "paused": false,
+                     *           "max_running": 5,
+                     *           "rate_limit": {
+                     *             "limit": 100,
+                     *             "per_ms": 60000,
+                     *             "burst": 10
+                     *           },
+                     *           "max_running_per_key": 1,
+                     *           "rate_limit_per_key": null,
+                     *           "counts": {
+                     *             "blocked": 1,
+                     *             "scheduled": 0,
+                     *             "queued": 0,
+                     *             "running": 1,
+                     *             "succeeded": 118,
+                     *             "failed": 14,
+                     *             "canceled": 0
+                     *           },
+                     *           "oldest_queued_at": null,
+                     *           "drain_seconds": 0
+                     *         }
+                     *       ],
+                     *       "next_cursor": "ImVtYWlsIg"
+                     *     }
+                     */
                     "application/json": components["schemas"]["QueuesAnswer"];
                 };
             };
@@ -2783,6 +3831,11 @@ export interface operations {
             /** @description `RATE_LIMITED`: Too many attempts: wait and try again */
             429: {
                 headers: {
+                    /**
+                     * @description In how many seconds to try again
+                     * @example 2
+                     */
+                    "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
@@ -2792,6 +3845,11 @@ export interface operations {
             /** @description `UNAVAILABLE`: The database is not reachable now: try again shortly */
             503: {
                 headers: {
+                    /**
+                     * @description In how many seconds to try again
+                     * @example 2
+                     */
+                    "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
@@ -2805,19 +3863,49 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description A queue's name, percent-encoded */
+                /**
+                 * @description A queue's name, percent-encoded
+                 * @example email
+                 */
                 name: string;
             };
             cookie?: never;
         };
         requestBody?: never;
         responses: {
-            /** @description A queue: its limits and what it holds */
+            /** @description One queue. */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "name": "email",
+                     *         "paused": false,
+                     *         "max_running": 5,
+                     *         "rate_limit": {
+                     *           "limit": 100,
+                     *           "per_ms": 60000,
+                     *           "burst": 10
+                     *         },
+                     *         "max_running_per_key": 1,
+                     *         "rate_limit_per_key": null,
+                     *         "counts": {
+                     *           "blocked": 1,
+                     *           "scheduled": 0,
+                     *           "queued": 0,
+                     *           "running": 1,
+                     *           "succeeded": 118,
+                     *           "failed": 14,
+                     *           "canceled": 0
+                     *         },
+                     *         "oldest_queued_at": null,
+                     *         "drain_seconds": 0
+                     *       }
+                     *     }
+                     */
                     "application/json": components["schemas"]["QueueAnswer"];
                 };
             };
@@ -2851,6 +3939,11 @@ export interface operations {
             /** @description `RATE_LIMITED`: Too many attempts: wait and try again */
             429: {
                 headers: {
+                    /**
+                     * @description In how many seconds to try again
+                     * @example 2
+                     */
+                    "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
@@ -2860,6 +3953,11 @@ export interface operations {
             /** @description `UNAVAILABLE`: The database is not reachable now: try again shortly */
             503: {
                 headers: {
+                    /**
+                     * @description In how many seconds to try again
+                     * @example 2
+                     */
+                    "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
@@ -2873,23 +3971,63 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description A queue's name, percent-encoded */
+                /**
+                 * @description A queue's name, percent-encoded
+                 * @example email
+                 */
                 name: string;
             };
             cookie?: never;
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "max_running": 5,
+                 *       "rate_limit": {
+                 *         "limit": 100,
+                 *         "per_ms": 60000,
+                 *         "burst": 10
+                 *       }
+                 *     }
+                 */
                 "application/json": components["schemas"]["QueueSettings"];
             };
         };
         responses: {
-            /** @description Set a queue's limits; it need not exist yet */
+            /** @description One queue. */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "name": "email",
+                     *         "paused": false,
+                     *         "max_running": 5,
+                     *         "rate_limit": {
+                     *           "limit": 100,
+                     *           "per_ms": 60000,
+                     *           "burst": 10
+                     *         },
+                     *         "max_running_per_key": 1,
+                     *         "rate_limit_per_key": null,
+                     *         "counts": {
+                     *           "blocked": 1,
+                     *           "scheduled": 0,
+                     *           "queued": 0,
+                     *           "running": 1,
+                     *           "succeeded": 118,
+                     *           "failed": 14,
+                     *           "canceled": 0
+                     *         },
+                     *         "oldest_queued_at": null,
+                     *         "drain_seconds": 0
+                     *       }
+                     *     }
+                     */
                     "application/json": components["schemas"]["QueueAnswer"];
                 };
             };
@@ -2914,6 +4052,11 @@ export interface operations {
             /** @description `RATE_LIMITED`: Too many attempts: wait and try again */
             429: {
                 headers: {
+                    /**
+                     * @description In how many seconds to try again
+                     * @example 2
+                     */
+                    "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
@@ -2923,6 +4066,11 @@ export interface operations {
             /** @description `UNAVAILABLE`: The database is not reachable now: try again shortly */
             503: {
                 headers: {
+                    /**
+                     * @description In how many seconds to try again
+                     * @example 2
+                     */
+                    "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
@@ -2936,19 +4084,49 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description A queue's name, percent-encoded */
+                /**
+                 * @description A queue's name, percent-encoded
+                 * @example email
+                 */
                 name: string;
             };
             cookie?: never;
         };
         requestBody?: never;
         responses: {
-            /** @description Start no more of a queue's jobs */
+            /** @description One queue. */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "name": "email",
+                     *         "paused": true,
+                     *         "max_running": 5,
+                     *         "rate_limit": {
+                     *           "limit": 100,
+                     *           "per_ms": 60000,
+                     *           "burst": 10
+                     *         },
+                     *         "max_running_per_key": 1,
+                     *         "rate_limit_per_key": null,
+                     *         "counts": {
+                     *           "blocked": 1,
+                     *           "scheduled": 0,
+                     *           "queued": 0,
+                     *           "running": 1,
+                     *           "succeeded": 118,
+                     *           "failed": 14,
+                     *           "canceled": 0
+                     *         },
+                     *         "oldest_queued_at": null,
+                     *         "drain_seconds": null
+                     *       }
+                     *     }
+                     */
                     "application/json": components["schemas"]["QueueAnswer"];
                 };
             };
@@ -2982,6 +4160,11 @@ export interface operations {
             /** @description `RATE_LIMITED`: Too many attempts: wait and try again */
             429: {
                 headers: {
+                    /**
+                     * @description In how many seconds to try again
+                     * @example 2
+                     */
+                    "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
@@ -2991,6 +4174,11 @@ export interface operations {
             /** @description `UNAVAILABLE`: The database is not reachable now: try again shortly */
             503: {
                 headers: {
+                    /**
+                     * @description In how many seconds to try again
+                     * @example 2
+                     */
+                    "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
@@ -3004,19 +4192,49 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description A queue's name, percent-encoded */
+                /**
+                 * @description A queue's name, percent-encoded
+                 * @example email
+                 */
                 name: string;
             };
             cookie?: never;
         };
         requestBody?: never;
         responses: {
-            /** @description Let a paused queue go on */
+            /** @description One queue. */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "name": "email",
+                     *         "paused": false,
+                     *         "max_running": 5,
+                     *         "rate_limit": {
+                     *           "limit": 100,
+                     *           "per_ms": 60000,
+                     *           "burst": 10
+                     *         },
+                     *         "max_running_per_key": 1,
+                     *         "rate_limit_per_key": null,
+                     *         "counts": {
+                     *           "blocked": 1,
+                     *           "scheduled": 0,
+                     *           "queued": 0,
+                     *           "running": 1,
+                     *           "succeeded": 118,
+                     *           "failed": 14,
+                     *           "canceled": 0
+                     *         },
+                     *         "oldest_queued_at": null,
+                     *         "drain_seconds": 0
+                     *       }
+                     *     }
+                     */
                     "application/json": components["schemas"]["QueueAnswer"];
                 };
             };
@@ -3050,6 +4268,11 @@ export interface operations {
             /** @description `RATE_LIMITED`: Too many attempts: wait and try again */
             429: {
                 headers: {
+                    /**
+                     * @description In how many seconds to try again
+                     * @example 2
+                     */
+                    "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
@@ -3059,6 +4282,11 @@ export interface operations {
             /** @description `UNAVAILABLE`: The database is not reachable now: try again shortly */
             503: {
                 headers: {
+                    /**
+                     * @description In how many seconds to try again
+                     * @example 2
+                     */
+                    "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
@@ -3072,19 +4300,42 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description A batch's id */
+                /**
+                 * @description A batch's id
+                 * @example 019cadfd-8928-71c0-a079-d3bde8e25d94
+                 */
                 id: string;
             };
             cookie?: never;
         };
         requestBody?: never;
         responses: {
-            /** @description How far a batch is */
+            /** @description One batch; its end is told over the WebSocket, as `batch.finished` with this as `batch`. */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "id": "019cadfd-8928-71c0-a079-d3bde8e25d94",
+                     *         "total": 2,
+                     *         "finished": 0,
+                     *         "counts": {
+                     *           "blocked": 1,
+                     *           "scheduled": 0,
+                     *           "queued": 0,
+                     *           "running": 1,
+                     *           "succeeded": 0,
+                     *           "failed": 0,
+                     *           "canceled": 0
+                     *         },
+                     *         "created_at": "2026-03-02T10:00:00.040000Z",
+                     *         "finished_at": null
+                     *       }
+                     *     }
+                     */
                     "application/json": components["schemas"]["BatchProgressAnswer"];
                 };
             };
@@ -3118,6 +4369,11 @@ export interface operations {
             /** @description `RATE_LIMITED`: Too many attempts: wait and try again */
             429: {
                 headers: {
+                    /**
+                     * @description In how many seconds to try again
+                     * @example 2
+                     */
+                    "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
@@ -3127,6 +4383,11 @@ export interface operations {
             /** @description `UNAVAILABLE`: The database is not reachable now: try again shortly */
             503: {
                 headers: {
+                    /**
+                     * @description In how many seconds to try again
+                     * @example 2
+                     */
+                    "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
@@ -3138,8 +4399,16 @@ export interface operations {
     batches: {
         parameters: {
             query?: {
+                /**
+                 * @description How many at most
+                 * @example 1
+                 */
                 limit?: number;
-                cursor?: string | null;
+                /**
+                 * @description `next_cursor` of the page before; leave it out to start
+                 * @example IjAxOWNhZGZkLTg5MjgtNzFjMC1hMDc5LWQzYmRlOGUyNWQ5NCI
+                 */
+                cursor?: string;
             };
             header?: never;
             path?: never;
@@ -3147,12 +4416,25 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Your batches, a page at a time */
+            /** @description A page of batches, the newest first; `next_cursor` is null on the last one. */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "data": [
+                     *         {
+                     *           "id": "019cadfd-8928-71c0-a079-d3bde8e25d94",
+                     *           "total": 2,
+                     *           "created_at": "2026-03-02T10:00:00.040000Z",
+                     *           "finished_at": null
+                     *         }
+                     *       ],
+                     *       "next_cursor": "IjAxOWNhZGZkLTg5MjgtNzFjMC1hMDc5LWQzYmRlOGUyNWQ5NCI"
+                     *     }
+                     */
                     "application/json": components["schemas"]["BatchesAnswer"];
                 };
             };
@@ -3177,6 +4459,11 @@ export interface operations {
             /** @description `RATE_LIMITED`: Too many attempts: wait and try again */
             429: {
                 headers: {
+                    /**
+                     * @description In how many seconds to try again
+                     * @example 2
+                     */
+                    "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
@@ -3186,6 +4473,11 @@ export interface operations {
             /** @description `UNAVAILABLE`: The database is not reachable now: try again shortly */
             503: {
                 headers: {
+                    /**
+                     * @description In how many seconds to try again
+                     * @example 2
+                     */
+                    "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
@@ -3197,25 +4489,57 @@ export interface operations {
     logs: {
         parameters: {
             query?: {
+                /**
+                 * @description The attempt whose lines to read; 0 is all of them
+                 * @example 2
+                 */
                 attempt?: number;
+                /**
+                 * @description How many lines at most
+                 * @example 2
+                 */
                 limit?: number;
-                cursor?: string | null;
+                /**
+                 * @description `next_cursor` of the page before; leave it out to start
+                 * @example eyJhdHRlbXB0IjoyLCJudW1iZXIiOjJ9
+                 */
+                cursor?: string;
             };
             header?: never;
             path: {
-                /** @description A job's id */
+                /**
+                 * @description A job's id
+                 * @example 019cadc6-9af8-7651-8317-1ff4a6a3a450
+                 */
                 id: string;
             };
             cookie?: never;
         };
         requestBody?: never;
         responses: {
-            /** @description What a job's handler logged */
+            /** @description A page of a job's log, the oldest line first; `next_cursor` is null on the last one. */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "data": [
+                     *         {
+                     *           "at": "2026-03-02T09:31:00.020000Z",
+                     *           "attempt": 2,
+                     *           "line": "looking for the mail server of example.com"
+                     *         },
+                     *         {
+                     *           "at": "2026-03-02T09:31:00.090000Z",
+                     *           "attempt": 2,
+                     *           "line": "mx.example.com takes the mail"
+                     *         }
+                     *       ],
+                     *       "next_cursor": "eyJhdHRlbXB0IjoyLCJudW1iZXIiOjJ9"
+                     *     }
+                     */
                     "application/json": components["schemas"]["LogsAnswer"];
                 };
             };
@@ -3249,6 +4573,11 @@ export interface operations {
             /** @description `RATE_LIMITED`: Too many attempts: wait and try again */
             429: {
                 headers: {
+                    /**
+                     * @description In how many seconds to try again
+                     * @example 2
+                     */
+                    "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
@@ -3258,6 +4587,11 @@ export interface operations {
             /** @description `UNAVAILABLE`: The database is not reachable now: try again shortly */
             503: {
                 headers: {
+                    /**
+                     * @description In how many seconds to try again
+                     * @example 2
+                     */
+                    "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
@@ -3269,8 +4603,16 @@ export interface operations {
     failures: {
         parameters: {
             query?: {
+                /**
+                 * @description How many at most
+                 * @example 1
+                 */
                 limit?: number;
-                cursor?: string | null;
+                /**
+                 * @description `next_cursor` of the page before; leave it out to start
+                 * @example WzE0LC0yNjMyMDkyMzYyNDU4Mjg5MjEzXQ
+                 */
+                cursor?: string;
             };
             header?: never;
             path?: never;
@@ -3278,12 +4620,27 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Your failed jobs by what went wrong */
+            /** @description A page of groups, the most frequent first; `next_cursor` is null on the last one. */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "data": [
+                     *         {
+                     *           "fingerprint": "db78edf117a7abc3",
+                     *           "type": "email.send",
+                     *           "message": "no server takes mail for <text>",
+                     *           "count": 14,
+                     *           "first_seen": "2026-03-02T09:10:00Z",
+                     *           "last_seen": "2026-03-02T09:58:30Z"
+                     *         }
+                     *       ],
+                     *       "next_cursor": "WzE0LC0yNjMyMDkyMzYyNDU4Mjg5MjEzXQ"
+                     *     }
+                     */
                     "application/json": components["schemas"]["FailuresAnswer"];
                 };
             };
@@ -3308,6 +4665,11 @@ export interface operations {
             /** @description `RATE_LIMITED`: Too many attempts: wait and try again */
             429: {
                 headers: {
+                    /**
+                     * @description In how many seconds to try again
+                     * @example 2
+                     */
+                    "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
@@ -3317,6 +4679,11 @@ export interface operations {
             /** @description `UNAVAILABLE`: The database is not reachable now: try again shortly */
             503: {
                 headers: {
+                    /**
+                     * @description In how many seconds to try again
+                     * @example 2
+                     */
+                    "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
@@ -3330,23 +4697,79 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description A job's id */
+                /**
+                 * @description A job's id
+                 * @example 019cadc6-9af8-7651-8317-1ff4a6a3a450
+                 */
                 id: string;
             };
             cookie?: never;
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "payload": {
+                 *         "to": "grace@example.com",
+                 *         "template": "welcome"
+                 *       }
+                 *     }
+                 */
                 "application/json": components["schemas"]["PayloadEdit"];
             };
         };
         responses: {
-            /** @description Give a job another payload */
+            /** @description One job. */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "id": "019cadc6-9af8-7651-8317-1ff4a6a3a450",
+                     *         "type": "email.send",
+                     *         "queue": "email",
+                     *         "priority": "high",
+                     *         "status": "failed",
+                     *         "attempts": 1,
+                     *         "max_attempts": 3,
+                     *         "run_at": "2026-03-02T09:00:00.120000Z",
+                     *         "backoff": {
+                     *           "strategy": "exponential",
+                     *           "base_ms": 2000,
+                     *           "max_ms": 60000,
+                     *           "jitter": 0
+                     *         },
+                     *         "timeout_ms": 900000,
+                     *         "idempotency_key": "welcome-grace",
+                     *         "tags": [
+                     *           "welcome"
+                     *         ],
+                     *         "payload": {
+                     *           "to": "grace@example.com",
+                     *           "template": "welcome"
+                     *         },
+                     *         "result": null,
+                     *         "last_error": "no server takes mail for 'grace@exampel.com'",
+                     *         "progress": null,
+                     *         "progress_note": null,
+                     *         "cancel_requested_at": null,
+                     *         "version": 4,
+                     *         "created_at": "2026-03-02T09:00:00.120000Z",
+                     *         "updated_at": "2026-03-02T09:00:00.480000Z",
+                     *         "started_at": "2026-03-02T09:00:00.130000Z",
+                     *         "finished_at": "2026-03-02T09:00:00.480000Z",
+                     *         "concurrency_key": null,
+                     *         "rate_key": null,
+                     *         "expires_at": null,
+                     *         "name": null,
+                     *         "depends_on": [],
+                     *         "on_dependency_failure": "cancel"
+                     *       }
+                     *     }
+                     */
                     "application/json": components["schemas"]["JobAnswer"];
                 };
             };
@@ -3398,6 +4821,11 @@ export interface operations {
             /** @description `RATE_LIMITED`: Too many attempts: wait and try again */
             429: {
                 headers: {
+                    /**
+                     * @description In how many seconds to try again
+                     * @example 2
+                     */
+                    "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
@@ -3407,6 +4835,11 @@ export interface operations {
             /** @description `UNAVAILABLE`: The database is not reachable now: try again shortly */
             503: {
                 headers: {
+                    /**
+                     * @description In how many seconds to try again
+                     * @example 2
+                     */
+                    "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
@@ -3420,19 +4853,36 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description A job's id */
+                /**
+                 * @description A job's id
+                 * @example 019cadc6-9af8-7651-8317-1ff4a6a3a450
+                 */
                 id: string;
             };
             cookie?: never;
         };
         requestBody?: never;
         responses: {
-            /** @description Every retry of a job by hand */
+            /** @description Every retry by hand of a job, the oldest first. */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "data": [
+                     *         {
+                     *           "at": "2026-03-02T09:31:00Z",
+                     *           "from_status": "failed",
+                     *           "after_attempt": 1,
+                     *           "operation_id": null,
+                     *           "edited": true
+                     *         }
+                     *       ],
+                     *       "next_cursor": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["ReplaysAnswer"];
                 };
             };
@@ -3466,6 +4916,11 @@ export interface operations {
             /** @description `RATE_LIMITED`: Too many attempts: wait and try again */
             429: {
                 headers: {
+                    /**
+                     * @description In how many seconds to try again
+                     * @example 2
+                     */
+                    "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
@@ -3475,6 +4930,11 @@ export interface operations {
             /** @description `UNAVAILABLE`: The database is not reachable now: try again shortly */
             503: {
                 headers: {
+                    /**
+                     * @description In how many seconds to try again
+                     * @example 2
+                     */
+                    "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
@@ -3486,23 +4946,45 @@ export interface operations {
     payloads: {
         parameters: {
             query?: {
-                cursor?: string | null;
+                /**
+                 * @description `next_cursor` of the page before; leave it out to start
+                 * @example MQ
+                 */
+                cursor?: string;
             };
             header?: never;
             path: {
-                /** @description A job's id */
+                /**
+                 * @description A job's id
+                 * @example 019cadc6-9af8-7651-8317-1ff4a6a3a450
+                 */
                 id: string;
             };
             cookie?: never;
         };
         requestBody?: never;
         responses: {
-            /** @description A job's payloads before edits */
+            /** @description A page of earlier payloads, the oldest first; `next_cursor` is null on the last one. */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "data": [
+                     *         {
+                     *           "attempt": 1,
+                     *           "payload": {
+                     *             "to": "grace@exampel.com",
+                     *             "template": "welcome"
+                     *           },
+                     *           "replaced_at": "2026-03-02T09:30:00Z"
+                     *         }
+                     *       ],
+                     *       "next_cursor": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["PayloadsAnswer"];
                 };
             };
@@ -3536,6 +5018,11 @@ export interface operations {
             /** @description `RATE_LIMITED`: Too many attempts: wait and try again */
             429: {
                 headers: {
+                    /**
+                     * @description In how many seconds to try again
+                     * @example 2
+                     */
+                    "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
@@ -3545,6 +5032,11 @@ export interface operations {
             /** @description `UNAVAILABLE`: The database is not reachable now: try again shortly */
             503: {
                 headers: {
+                    /**
+                     * @description In how many seconds to try again
+                     * @example 2
+                     */
+                    "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
@@ -3566,7 +5058,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description Retry, cancel or delete many jobs */
+            /** @description The operation that was made, or what it would come to. */
             202: {
                 headers: {
                     [name: string]: unknown;
@@ -3605,6 +5097,11 @@ export interface operations {
             /** @description `RATE_LIMITED`: Too many attempts: wait and try again */
             429: {
                 headers: {
+                    /**
+                     * @description In how many seconds to try again
+                     * @example 2
+                     */
+                    "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
@@ -3614,6 +5111,11 @@ export interface operations {
             /** @description `UNAVAILABLE`: The database is not reachable now: try again shortly */
             503: {
                 headers: {
+                    /**
+                     * @description In how many seconds to try again
+                     * @example 2
+                     */
+                    "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
@@ -3625,8 +5127,16 @@ export interface operations {
     operations: {
         parameters: {
             query?: {
+                /**
+                 * @description How many at most
+                 * @example 1
+                 */
                 limit?: number;
-                cursor?: string | null;
+                /**
+                 * @description `next_cursor` of the page before; leave it out to start
+                 * @example IjAxOWNhZTM0LTc3ODAtNzM2Zi04NTgwLTI4ZDYwOTk5NTBkOCI
+                 */
+                cursor?: string;
             };
             header?: never;
             path?: never;
@@ -3634,12 +5144,31 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Your bulk operations, a page at a time */
+            /** @description A page of operations, the newest first; `next_cursor` is null on the last one. */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "data": [
+                     *         {
+                     *           "id": "019cae34-7780-736f-8580-28d6099950d8",
+                     *           "action": "retry",
+                     *           "status": "running",
+                     *           "matched": 14,
+                     *           "eligible": 14,
+                     *           "done": 10,
+                     *           "skipped": {},
+                     *           "per_second": 5,
+                     *           "created_at": "2026-03-02T11:00:00Z",
+                     *           "finished_at": null
+                     *         }
+                     *       ],
+                     *       "next_cursor": "IjAxOWNhZTM0LTc3ODAtNzM2Zi04NTgwLTI4ZDYwOTk5NTBkOCI"
+                     *     }
+                     */
                     "application/json": components["schemas"]["OperationsAnswer"];
                 };
             };
@@ -3664,6 +5193,11 @@ export interface operations {
             /** @description `RATE_LIMITED`: Too many attempts: wait and try again */
             429: {
                 headers: {
+                    /**
+                     * @description In how many seconds to try again
+                     * @example 2
+                     */
+                    "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
@@ -3673,6 +5207,11 @@ export interface operations {
             /** @description `UNAVAILABLE`: The database is not reachable now: try again shortly */
             503: {
                 headers: {
+                    /**
+                     * @description In how many seconds to try again
+                     * @example 2
+                     */
+                    "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
@@ -3686,19 +5225,38 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description An operation's id */
+                /**
+                 * @description An operation's id
+                 * @example 019cae34-7780-736f-8580-28d6099950d8
+                 */
                 id: string;
             };
             cookie?: never;
         };
         requestBody?: never;
         responses: {
-            /** @description A bulk operation */
+            /** @description One operation with its progress. */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "id": "019cae34-7780-736f-8580-28d6099950d8",
+                     *         "action": "retry",
+                     *         "status": "running",
+                     *         "matched": 14,
+                     *         "eligible": 14,
+                     *         "done": 10,
+                     *         "skipped": {},
+                     *         "per_second": 5,
+                     *         "created_at": "2026-03-02T11:00:00Z",
+                     *         "finished_at": null
+                     *       }
+                     *     }
+                     */
                     "application/json": components["schemas"]["OperationAnswer"];
                 };
             };
@@ -3732,6 +5290,11 @@ export interface operations {
             /** @description `RATE_LIMITED`: Too many attempts: wait and try again */
             429: {
                 headers: {
+                    /**
+                     * @description In how many seconds to try again
+                     * @example 2
+                     */
+                    "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
@@ -3741,6 +5304,11 @@ export interface operations {
             /** @description `UNAVAILABLE`: The database is not reachable now: try again shortly */
             503: {
                 headers: {
+                    /**
+                     * @description In how many seconds to try again
+                     * @example 2
+                     */
+                    "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
@@ -3754,19 +5322,38 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description An operation's id */
+                /**
+                 * @description An operation's id
+                 * @example 019cae34-7780-736f-8580-28d6099950d8
+                 */
                 id: string;
             };
             cookie?: never;
         };
         requestBody?: never;
         responses: {
-            /** @description Stop a bulk operation */
+            /** @description One operation with its progress. */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "id": "019cae34-7780-736f-8580-28d6099950d8",
+                     *         "action": "retry",
+                     *         "status": "stopped",
+                     *         "matched": 14,
+                     *         "eligible": 14,
+                     *         "done": 10,
+                     *         "skipped": {},
+                     *         "per_second": 5,
+                     *         "created_at": "2026-03-02T11:00:00Z",
+                     *         "finished_at": "2026-03-02T11:00:02Z"
+                     *       }
+                     *     }
+                     */
                     "application/json": components["schemas"]["OperationAnswer"];
                 };
             };
@@ -3809,6 +5396,11 @@ export interface operations {
             /** @description `RATE_LIMITED`: Too many attempts: wait and try again */
             429: {
                 headers: {
+                    /**
+                     * @description In how many seconds to try again
+                     * @example 2
+                     */
+                    "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
@@ -3818,6 +5410,11 @@ export interface operations {
             /** @description `UNAVAILABLE`: The database is not reachable now: try again shortly */
             503: {
                 headers: {
+                    /**
+                     * @description In how many seconds to try again
+                     * @example 2
+                     */
+                    "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
@@ -3829,8 +5426,16 @@ export interface operations {
     listSchedules: {
         parameters: {
             query?: {
+                /**
+                 * @description How many at most
+                 * @example 1
+                 */
                 limit?: number;
-                cursor?: string | null;
+                /**
+                 * @description `next_cursor` of the page before; leave it out to start
+                 * @example IjAxOWNhZGFiLTIzNDAtNzZmMC04NDc4LTgyZTM2YjBkNTQ5YiI
+                 */
+                cursor?: string;
             };
             header?: never;
             path?: never;
@@ -3838,12 +5443,41 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Your schedules, a page at a time */
+            /** @description A page of schedules, the newest first; `next_cursor` is null on the last one. */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "data": [
+                     *         {
+                     *           "id": "019cadab-2340-76f0-8478-82e36b0d549b",
+                     *           "name": "morning digest",
+                     *           "cron": "0 7 * * *",
+                     *           "every_ms": null,
+                     *           "timezone": "Europe/Berlin",
+                     *           "missed": "once",
+                     *           "paused": false,
+                     *           "job": {
+                     *             "type": "email.send",
+                     *             "payload": {
+                     *               "to": "ada@example.com",
+                     *               "template": "digest"
+                     *             }
+                     *           },
+                     *           "next_run_at": "2026-03-03T06:00:00Z",
+                     *           "last_run_at": "2026-03-02T12:00:00Z",
+                     *           "last_job_id": "019cae6b-6600-76ca-b4eb-252b0f21ddb6",
+                     *           "last_error": null,
+                     *           "created_at": "2026-03-02T08:30:00Z",
+                     *           "updated_at": "2026-03-02T08:30:00Z"
+                     *         }
+                     *       ],
+                     *       "next_cursor": "IjAxOWNhZGFiLTIzNDAtNzZmMC04NDc4LTgyZTM2YjBkNTQ5YiI"
+                     *     }
+                     */
                     "application/json": components["schemas"]["SchedulesAnswer"];
                 };
             };
@@ -3868,6 +5502,11 @@ export interface operations {
             /** @description `RATE_LIMITED`: Too many attempts: wait and try again */
             429: {
                 headers: {
+                    /**
+                     * @description In how many seconds to try again
+                     * @example 2
+                     */
+                    "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
@@ -3877,6 +5516,11 @@ export interface operations {
             /** @description `UNAVAILABLE`: The database is not reachable now: try again shortly */
             503: {
                 headers: {
+                    /**
+                     * @description In how many seconds to try again
+                     * @example 2
+                     */
+                    "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
@@ -3894,16 +5538,57 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "name": "morning digest",
+                 *       "cron": "0 7 * * *",
+                 *       "timezone": "Europe/Berlin",
+                 *       "missed": "once",
+                 *       "job": {
+                 *         "type": "email.send",
+                 *         "payload": {
+                 *           "to": "ada@example.com",
+                 *           "template": "digest"
+                 *         }
+                 *       }
+                 *     }
+                 */
                 "application/json": components["schemas"]["ScheduleRequest"];
             };
         };
         responses: {
-            /** @description Make a schedule */
+            /** @description One schedule. */
             201: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "id": "019cadab-2340-76f0-8478-82e36b0d549b",
+                     *         "name": "morning digest",
+                     *         "cron": "0 7 * * *",
+                     *         "every_ms": null,
+                     *         "timezone": "Europe/Berlin",
+                     *         "missed": "once",
+                     *         "paused": false,
+                     *         "job": {
+                     *           "type": "email.send",
+                     *           "payload": {
+                     *             "to": "ada@example.com",
+                     *             "template": "digest"
+                     *           }
+                     *         },
+                     *         "next_run_at": "2026-03-03T06:00:00Z",
+                     *         "last_run_at": null,
+                     *         "last_job_id": null,
+                     *         "last_error": null,
+                     *         "created_at": "2026-03-02T08:30:00Z",
+                     *         "updated_at": "2026-03-02T08:30:00Z"
+                     *       }
+                     *     }
+                     */
                     "application/json": components["schemas"]["ScheduleAnswer"];
                 };
             };
@@ -3950,6 +5635,11 @@ export interface operations {
             /** @description `RATE_LIMITED`: Too many attempts: wait and try again */
             429: {
                 headers: {
+                    /**
+                     * @description In how many seconds to try again
+                     * @example 2
+                     */
+                    "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
@@ -3959,6 +5649,11 @@ export interface operations {
             /** @description `UNAVAILABLE`: The database is not reachable now: try again shortly */
             503: {
                 headers: {
+                    /**
+                     * @description In how many seconds to try again
+                     * @example 2
+                     */
+                    "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
@@ -3972,19 +5667,48 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description A schedule's id */
+                /**
+                 * @description A schedule's id
+                 * @example 019cadab-2340-76f0-8478-82e36b0d549b
+                 */
                 id: string;
             };
             cookie?: never;
         };
         requestBody?: never;
         responses: {
-            /** @description A schedule */
+            /** @description One schedule. */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "id": "019cadab-2340-76f0-8478-82e36b0d549b",
+                     *         "name": "morning digest",
+                     *         "cron": "0 7 * * *",
+                     *         "every_ms": null,
+                     *         "timezone": "Europe/Berlin",
+                     *         "missed": "once",
+                     *         "paused": false,
+                     *         "job": {
+                     *           "type": "email.send",
+                     *           "payload": {
+                     *             "to": "ada@example.com",
+                     *             "template": "digest"
+                     *           }
+                     *         },
+                     *         "next_run_at": "2026-03-03T06:00:00Z",
+                     *         "last_run_at": "2026-03-02T12:00:00Z",
+                     *         "last_job_id": "019cae6b-6600-76ca-b4eb-252b0f21ddb6",
+                     *         "last_error": null,
+                     *         "created_at": "2026-03-02T08:30:00Z",
+                     *         "updated_at": "2026-03-02T08:30:00Z"
+                     *       }
+                     *     }
+                     */
                     "application/json": components["schemas"]["ScheduleAnswer"];
                 };
             };
@@ -4018,6 +5742,11 @@ export interface operations {
             /** @description `RATE_LIMITED`: Too many attempts: wait and try again */
             429: {
                 headers: {
+                    /**
+                     * @description In how many seconds to try again
+                     * @example 2
+                     */
+                    "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
@@ -4027,6 +5756,11 @@ export interface operations {
             /** @description `UNAVAILABLE`: The database is not reachable now: try again shortly */
             503: {
                 headers: {
+                    /**
+                     * @description In how many seconds to try again
+                     * @example 2
+                     */
+                    "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
@@ -4040,23 +5774,66 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description A schedule's id */
+                /**
+                 * @description A schedule's id
+                 * @example 019cadab-2340-76f0-8478-82e36b0d549b
+                 */
                 id: string;
             };
             cookie?: never;
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "name": "hourly digest",
+                 *       "every_ms": 3600000,
+                 *       "missed": "skip",
+                 *       "job": {
+                 *         "type": "email.send",
+                 *         "payload": {
+                 *           "to": "ada@example.com",
+                 *           "template": "digest"
+                 *         }
+                 *       }
+                 *     }
+                 */
                 "application/json": components["schemas"]["ScheduleRequest"];
             };
         };
         responses: {
-            /** @description Replace a schedule */
+            /** @description One schedule. */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "id": "019cadab-2340-76f0-8478-82e36b0d549b",
+                     *         "name": "hourly digest",
+                     *         "cron": null,
+                     *         "every_ms": 3600000,
+                     *         "timezone": "UTC",
+                     *         "missed": "skip",
+                     *         "paused": false,
+                     *         "job": {
+                     *           "type": "email.send",
+                     *           "payload": {
+                     *             "to": "ada@example.com",
+                     *             "template": "digest"
+                     *           }
+                     *         },
+                     *         "next_run_at": "2026-03-02T16:00:00Z",
+                     *         "last_run_at": "2026-03-02T12:00:00Z",
+                     *         "last_job_id": "019cae6b-6600-76ca-b4eb-252b0f21ddb6",
+                     *         "last_error": null,
+                     *         "created_at": "2026-03-02T08:30:00Z",
+                     *         "updated_at": "2026-03-02T15:00:00Z"
+                     *       }
+                     *     }
+                     */
                     "application/json": components["schemas"]["ScheduleAnswer"];
                 };
             };
@@ -4108,6 +5885,11 @@ export interface operations {
             /** @description `RATE_LIMITED`: Too many attempts: wait and try again */
             429: {
                 headers: {
+                    /**
+                     * @description In how many seconds to try again
+                     * @example 2
+                     */
+                    "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
@@ -4117,6 +5899,11 @@ export interface operations {
             /** @description `UNAVAILABLE`: The database is not reachable now: try again shortly */
             503: {
                 headers: {
+                    /**
+                     * @description In how many seconds to try again
+                     * @example 2
+                     */
+                    "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
@@ -4130,14 +5917,17 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description A schedule's id */
+                /**
+                 * @description A schedule's id
+                 * @example 019cadab-2340-76f0-8478-82e36b0d549b
+                 */
                 id: string;
             };
             cookie?: never;
         };
         requestBody?: never;
         responses: {
-            /** @description Delete a schedule, not its jobs */
+            /** @description Request fulfilled, nothing follows */
             204: {
                 headers: {
                     [name: string]: unknown;
@@ -4174,6 +5964,11 @@ export interface operations {
             /** @description `RATE_LIMITED`: Too many attempts: wait and try again */
             429: {
                 headers: {
+                    /**
+                     * @description In how many seconds to try again
+                     * @example 2
+                     */
+                    "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
@@ -4183,6 +5978,11 @@ export interface operations {
             /** @description `UNAVAILABLE`: The database is not reachable now: try again shortly */
             503: {
                 headers: {
+                    /**
+                     * @description In how many seconds to try again
+                     * @example 2
+                     */
+                    "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
@@ -4194,23 +5994,39 @@ export interface operations {
     previewSchedule: {
         parameters: {
             query?: {
+                /**
+                 * @description How many times to tell
+                 * @example 3
+                 */
                 n?: number;
             };
             header?: never;
             path: {
-                /** @description A schedule's id */
+                /**
+                 * @description A schedule's id
+                 * @example 019cadab-2340-76f0-8478-82e36b0d549b
+                 */
                 id: string;
             };
             cookie?: never;
         };
         requestBody?: never;
         responses: {
-            /** @description When a schedule runs next */
+            /** @description The next slots, the soonest first. */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "data": [
+                     *         "2026-03-03T06:00:00Z",
+                     *         "2026-03-04T06:00:00Z",
+                     *         "2026-03-05T06:00:00Z"
+                     *       ]
+                     *     }
+                     */
                     "application/json": components["schemas"]["PreviewAnswer"];
                 };
             };
@@ -4244,6 +6060,11 @@ export interface operations {
             /** @description `RATE_LIMITED`: Too many attempts: wait and try again */
             429: {
                 headers: {
+                    /**
+                     * @description In how many seconds to try again
+                     * @example 2
+                     */
+                    "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
@@ -4253,6 +6074,11 @@ export interface operations {
             /** @description `UNAVAILABLE`: The database is not reachable now: try again shortly */
             503: {
                 headers: {
+                    /**
+                     * @description In how many seconds to try again
+                     * @example 2
+                     */
+                    "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
@@ -4266,19 +6092,65 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description A schedule's id */
+                /**
+                 * @description A schedule's id
+                 * @example 019cadab-2340-76f0-8478-82e36b0d549b
+                 */
                 id: string;
             };
             cookie?: never;
         };
         requestBody?: never;
         responses: {
-            /** @description Submit a schedule's job now */
+            /** @description One job. */
             201: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "id": "019cae6b-6600-76ca-b4eb-252b0f21ddb6",
+                     *         "type": "email.send",
+                     *         "queue": "default",
+                     *         "priority": "medium",
+                     *         "status": "queued",
+                     *         "attempts": 0,
+                     *         "max_attempts": 3,
+                     *         "run_at": "2026-03-02T12:00:00Z",
+                     *         "backoff": {
+                     *           "strategy": "exponential",
+                     *           "base_ms": 2000,
+                     *           "max_ms": 60000,
+                     *           "jitter": 0
+                     *         },
+                     *         "timeout_ms": 900000,
+                     *         "idempotency_key": null,
+                     *         "tags": [],
+                     *         "payload": {
+                     *           "to": "ada@example.com",
+                     *           "template": "digest"
+                     *         },
+                     *         "result": null,
+                     *         "last_error": null,
+                     *         "progress": null,
+                     *         "progress_note": null,
+                     *         "cancel_requested_at": null,
+                     *         "version": 1,
+                     *         "created_at": "2026-03-02T12:00:00Z",
+                     *         "updated_at": "2026-03-02T12:00:00Z",
+                     *         "started_at": null,
+                     *         "finished_at": null,
+                     *         "concurrency_key": null,
+                     *         "rate_key": null,
+                     *         "expires_at": null,
+                     *         "name": null,
+                     *         "depends_on": [],
+                     *         "on_dependency_failure": "cancel"
+                     *       }
+                     *     }
+                     */
                     "application/json": components["schemas"]["JobAnswer"];
                 };
             };
@@ -4321,6 +6193,11 @@ export interface operations {
             /** @description `RATE_LIMITED`: Too many attempts: wait and try again */
             429: {
                 headers: {
+                    /**
+                     * @description In how many seconds to try again
+                     * @example 2
+                     */
+                    "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
@@ -4330,6 +6207,11 @@ export interface operations {
             /** @description `UNAVAILABLE`: The database is not reachable now: try again shortly */
             503: {
                 headers: {
+                    /**
+                     * @description In how many seconds to try again
+                     * @example 2
+                     */
+                    "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
@@ -4343,19 +6225,48 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description A schedule's id */
+                /**
+                 * @description A schedule's id
+                 * @example 019cadab-2340-76f0-8478-82e36b0d549b
+                 */
                 id: string;
             };
             cookie?: never;
         };
         requestBody?: never;
         responses: {
-            /** @description Have a schedule run no more */
+            /** @description One schedule. */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "id": "019cadab-2340-76f0-8478-82e36b0d549b",
+                     *         "name": "morning digest",
+                     *         "cron": "0 7 * * *",
+                     *         "every_ms": null,
+                     *         "timezone": "Europe/Berlin",
+                     *         "missed": "once",
+                     *         "paused": true,
+                     *         "job": {
+                     *           "type": "email.send",
+                     *           "payload": {
+                     *             "to": "ada@example.com",
+                     *             "template": "digest"
+                     *           }
+                     *         },
+                     *         "next_run_at": null,
+                     *         "last_run_at": "2026-03-02T12:00:00Z",
+                     *         "last_job_id": "019cae6b-6600-76ca-b4eb-252b0f21ddb6",
+                     *         "last_error": null,
+                     *         "created_at": "2026-03-02T08:30:00Z",
+                     *         "updated_at": "2026-03-02T13:00:00Z"
+                     *       }
+                     *     }
+                     */
                     "application/json": components["schemas"]["ScheduleAnswer"];
                 };
             };
@@ -4389,6 +6300,11 @@ export interface operations {
             /** @description `RATE_LIMITED`: Too many attempts: wait and try again */
             429: {
                 headers: {
+                    /**
+                     * @description In how many seconds to try again
+                     * @example 2
+                     */
+                    "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
@@ -4398,6 +6314,11 @@ export interface operations {
             /** @description `UNAVAILABLE`: The database is not reachable now: try again shortly */
             503: {
                 headers: {
+                    /**
+                     * @description In how many seconds to try again
+                     * @example 2
+                     */
+                    "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
@@ -4411,19 +6332,48 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description A schedule's id */
+                /**
+                 * @description A schedule's id
+                 * @example 019cadab-2340-76f0-8478-82e36b0d549b
+                 */
                 id: string;
             };
             cookie?: never;
         };
         requestBody?: never;
         responses: {
-            /** @description Have a schedule run again, from now on */
+            /** @description One schedule. */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "id": "019cadab-2340-76f0-8478-82e36b0d549b",
+                     *         "name": "morning digest",
+                     *         "cron": "0 7 * * *",
+                     *         "every_ms": null,
+                     *         "timezone": "Europe/Berlin",
+                     *         "missed": "once",
+                     *         "paused": false,
+                     *         "job": {
+                     *           "type": "email.send",
+                     *           "payload": {
+                     *             "to": "ada@example.com",
+                     *             "template": "digest"
+                     *           }
+                     *         },
+                     *         "next_run_at": "2026-03-03T06:00:00Z",
+                     *         "last_run_at": "2026-03-02T12:00:00Z",
+                     *         "last_job_id": "019cae6b-6600-76ca-b4eb-252b0f21ddb6",
+                     *         "last_error": null,
+                     *         "created_at": "2026-03-02T08:30:00Z",
+                     *         "updated_at": "2026-03-02T14:00:00Z"
+                     *       }
+                     *     }
+                     */
                     "application/json": components["schemas"]["ScheduleAnswer"];
                 };
             };
@@ -4457,6 +6407,11 @@ export interface operations {
             /** @description `RATE_LIMITED`: Too many attempts: wait and try again */
             429: {
                 headers: {
+                    /**
+                     * @description In how many seconds to try again
+                     * @example 2
+                     */
+                    "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
@@ -4466,6 +6421,11 @@ export interface operations {
             /** @description `UNAVAILABLE`: The database is not reachable now: try again shortly */
             503: {
                 headers: {
+                    /**
+                     * @description In how many seconds to try again
+                     * @example 2
+                     */
+                    "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
@@ -4479,19 +6439,93 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description The id of any job of it */
+                /**
+                 * @description The id of any job of it
+                 * @example 019cadfd-8928-7181-a54c-66175d9dc9f8
+                 */
                 id: string;
             };
             cookie?: never;
         };
         requestBody?: never;
         responses: {
-            /** @description All jobs that a job is connected with */
+            /** @description All jobs that are connected with one. */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "jobs": [
+                     *           {
+                     *             "id": "019cadfd-8928-7181-a54c-66175d9dc9f8",
+                     *             "type": "email.send",
+                     *             "queue": "email",
+                     *             "priority": "medium",
+                     *             "status": "blocked",
+                     *             "attempts": 0,
+                     *             "max_attempts": 3,
+                     *             "run_at": "2026-03-02T10:00:00.040000Z",
+                     *             "timeout_ms": 900000,
+                     *             "idempotency_key": null,
+                     *             "tags": [],
+                     *             "payload_preview": "{\"to\":\"subscribers@example.com\",\"template\":\"newsletter\"}",
+                     *             "error_preview": null,
+                     *             "progress": null,
+                     *             "progress_note": null,
+                     *             "cancel_requested_at": null,
+                     *             "version": 1,
+                     *             "created_at": "2026-03-02T10:00:00.040000Z",
+                     *             "updated_at": "2026-03-02T10:00:00.040000Z",
+                     *             "started_at": null,
+                     *             "finished_at": null,
+                     *             "concurrency_key": null,
+                     *             "rate_key": null,
+                     *             "expires_at": null,
+                     *             "name": null,
+                     *             "on_dependency_failure": "cancel"
+                     *           },
+                     *           {
+                     *             "id": "019cadfd-8928-7128-a24b-e40ad23f0824",
+                     *             "type": "newsletter.render",
+                     *             "queue": "email",
+                     *             "priority": "medium",
+                     *             "status": "running",
+                     *             "attempts": 0,
+                     *             "max_attempts": 3,
+                     *             "run_at": "2026-03-02T10:00:00.040000Z",
+                     *             "timeout_ms": 900000,
+                     *             "idempotency_key": null,
+                     *             "tags": [],
+                     *             "payload_preview": "{\"issue\":12}",
+                     *             "error_preview": null,
+                     *             "progress": 0.25,
+                     *             "progress_note": "3 of 12 pages",
+                     *             "cancel_requested_at": null,
+                     *             "version": 2,
+                     *             "created_at": "2026-03-02T10:00:00.040000Z",
+                     *             "updated_at": "2026-03-02T10:00:02Z",
+                     *             "started_at": "2026-03-02T10:00:00.050000Z",
+                     *             "finished_at": null,
+                     *             "concurrency_key": null,
+                     *             "rate_key": null,
+                     *             "expires_at": null,
+                     *             "name": "render",
+                     *             "on_dependency_failure": "cancel"
+                     *           }
+                     *         ],
+                     *         "edges": [
+                     *           [
+                     *             "019cadfd-8928-7128-a24b-e40ad23f0824",
+                     *             "019cadfd-8928-7181-a54c-66175d9dc9f8"
+                     *           ]
+                     *         ],
+                     *         "truncated": false
+                     *       }
+                     *     }
+                     */
                     "application/json": components["schemas"]["WorkflowAnswer"];
                 };
             };
@@ -4525,6 +6559,11 @@ export interface operations {
             /** @description `RATE_LIMITED`: Too many attempts: wait and try again */
             429: {
                 headers: {
+                    /**
+                     * @description In how many seconds to try again
+                     * @example 2
+                     */
+                    "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
@@ -4534,6 +6573,11 @@ export interface operations {
             /** @description `UNAVAILABLE`: The database is not reachable now: try again shortly */
             503: {
                 headers: {
+                    /**
+                     * @description In how many seconds to try again
+                     * @example 2
+                     */
+                    "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
@@ -4551,12 +6595,20 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description A ticket for the WebSocket */
+            /** @description A fresh ticket. */
             201: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "data": {
+                     *         "ticket": "Zk3...",
+                     *         "expires_in": 30
+                     *       }
+                     *     }
+                     */
                     "application/json": components["schemas"]["TicketAnswer"];
                 };
             };
@@ -4581,6 +6633,11 @@ export interface operations {
             /** @description `RATE_LIMITED`: Too many attempts: wait and try again */
             429: {
                 headers: {
+                    /**
+                     * @description In how many seconds to try again
+                     * @example 2
+                     */
+                    "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
@@ -4590,6 +6647,11 @@ export interface operations {
             /** @description `UNAVAILABLE`: The database is not reachable now: try again shortly */
             503: {
                 headers: {
+                    /**
+                     * @description In how many seconds to try again
+                     * @example 2
+                     */
+                    "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
@@ -4607,12 +6669,90 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description What always holds, checked on the data within the last 30 seconds */
+            /** @description How each invariant stands. */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "data": [
+                     *         {
+                     *           "number": 1,
+                     *           "statement": "a job acknowledged to the client is there after any crash (proven by tests/e2e/test_crashes.py)",
+                     *           "how": "test",
+                     *           "holds": true,
+                     *           "violations": [],
+                     *           "checked_at": "2026-03-02T12:00:00Z"
+                     *         },
+                     *         {
+                     *           "number": 2,
+                     *           "statement": "at most one valid lease per job, its token larger than every earlier one",
+                     *           "how": "checked",
+                     *           "holds": true,
+                     *           "violations": [],
+                     *           "checked_at": "2026-03-02T12:00:00Z"
+                     *         },
+                     *         {
+                     *           "number": 3,
+                     *           "statement": "a write with an old token changes nothing (proven by tests/integration/test_store.py and tests/integration/test_histories.py)",
+                     *           "how": "test",
+                     *           "holds": true,
+                     *           "violations": [],
+                     *           "checked_at": "2026-03-02T12:00:00Z"
+                     *         },
+                     *         {
+                     *           "number": 4,
+                     *           "statement": "the number running is the number of live leases, and no counter drifts from it",
+                     *           "how": "checked",
+                     *           "holds": true,
+                     *           "violations": [],
+                     *           "checked_at": "2026-03-02T12:00:00Z"
+                     *         },
+                     *         {
+                     *           "number": 5,
+                     *           "statement": "a finished job moves only by an explicit retry (proven by tests/integration/test_histories.py)",
+                     *           "how": "test",
+                     *           "holds": true,
+                     *           "violations": [],
+                     *           "checked_at": "2026-03-02T12:00:00Z"
+                     *         },
+                     *         {
+                     *           "number": 6,
+                     *           "statement": "every job stands in exactly one state table, and every unfinished one with what it waits for: a due time, a place in line, a live lease, or an unfinished dependency",
+                     *           "how": "checked",
+                     *           "holds": true,
+                     *           "violations": [],
+                     *           "checked_at": "2026-03-02T12:00:00Z"
+                     *         },
+                     *         {
+                     *           "number": 7,
+                     *           "statement": "attempts never exceed max_attempts, and what is on record is what was used up",
+                     *           "how": "checked",
+                     *           "holds": true,
+                     *           "violations": [],
+                     *           "checked_at": "2026-03-02T12:00:00Z"
+                     *         },
+                     *         {
+                     *           "number": 8,
+                     *           "statement": "one idempotency key is one job, and each slot of a schedule has a key of its own",
+                     *           "how": "checked",
+                     *           "holds": true,
+                     *           "violations": [],
+                     *           "checked_at": "2026-03-02T12:00:00Z"
+                     *         },
+                     *         {
+                     *           "number": 9,
+                     *           "statement": "nothing crosses users: a job, its place, history, key and queue have one owner",
+                     *           "how": "checked",
+                     *           "holds": true,
+                     *           "violations": [],
+                     *           "checked_at": "2026-03-02T12:00:00Z"
+                     *         }
+                     *       ]
+                     *     }
+                     */
                     "application/json": components["schemas"]["InvariantsAnswer"];
                 };
             };
@@ -4646,6 +6786,11 @@ export interface operations {
             /** @description `RATE_LIMITED`: Too many attempts: wait and try again */
             429: {
                 headers: {
+                    /**
+                     * @description In how many seconds to try again
+                     * @example 2
+                     */
+                    "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
@@ -4655,6 +6800,11 @@ export interface operations {
             /** @description `UNAVAILABLE`: The database is not reachable now: try again shortly */
             503: {
                 headers: {
+                    /**
+                     * @description In how many seconds to try again
+                     * @example 2
+                     */
+                    "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
@@ -4672,12 +6822,17 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Whether the process runs */
+            /** @description The process runs. */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "status": "ok"
+                     *     }
+                     */
                     "application/json": components["schemas"]["Health"];
                 };
             };
@@ -4701,12 +6856,17 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Whether requests can be served, or what is missing */
+            /** @description Requests can be served. */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "status": "ready"
+                     *     }
+                     */
                     "application/json": components["schemas"]["Ready"];
                 };
             };
@@ -4722,6 +6882,11 @@ export interface operations {
             /** @description `UNAVAILABLE`: The database is not reachable now: try again shortly */
             503: {
                 headers: {
+                    /**
+                     * @description In how many seconds to try again
+                     * @example 2
+                     */
+                    "Retry-After"?: number;
                     [name: string]: unknown;
                 };
                 content: {
@@ -4739,12 +6904,20 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Numbers for Prometheus */
+            /** @description As text */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example # HELP windlass_http_requests_total Requests answered
+                     *     # TYPE windlass_http_requests_total counter
+                     *     windlass_http_requests_total{method="POST",route="/v1/jobs",status="201"} 120.0
+                     *     # HELP windlass_worker_running Jobs that a worker process runs
+                     *     # TYPE windlass_worker_running gauge
+                     *     windlass_worker_running{worker="w-5f0c2b7a91de"} 1.0
+                     */
                     "text/plain": string;
                 };
             };
