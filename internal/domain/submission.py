@@ -60,23 +60,64 @@ class Submission(
 ):
     """A job to run; everything but `type` has a default."""
 
-    type: TypeName
-    payload: Payload | UnsetType = UNSET
-    queue: QueueName | None = None
-    priority: Priority | None = None
-    run_at: Moment | None = None
-    max_attempts: Annotated[int, Meta(ge=1, le=MOST_ATTEMPTS)] | None = None
-    backoff: BackoffRequest | None = None
-    timeout_ms: Annotated[int, Meta(ge=1, le=MAX_TIMEOUT_MS)] | None = None
-    idempotency_key: IdempotencyKey | None = None
-    tags: Annotated[tuple[Tag, ...], Meta(max_length=20)] | None = None
-    delay_ms: Annotated[int, Meta(ge=0, le=LONGEST_DELAY_MS)] | None = None
-    expires_at: Moment | None = None
-    concurrency_key: LimitKey | None = None
-    rate_key: LimitKey | None = None
-    name: JobName | None = None
-    depends_on: Annotated[tuple[Dependency, ...], Meta(max_length=MOST_PARENTS)] | None = None
-    on_dependency_failure: OnDependencyFailure | None = None
+    type: Annotated[TypeName, Meta(description="Names the handler that runs the job")]
+    payload: Annotated[Payload, Meta(description="What the handler gets")] | UnsetType = UNSET
+    queue: Annotated[
+        QueueName | None, Meta(description="A queue of yours, made on first use; else `default`")
+    ] = None
+    priority: Annotated[
+        Priority | None, Meta(description="Within its queue; `medium` unless it is set")
+    ] = None
+    run_at: Annotated[Moment | None, Meta(description="The earliest start; else at once")] = None
+    max_attempts: Annotated[
+        Annotated[int, Meta(ge=1, le=MOST_ATTEMPTS)] | None,
+        Meta(description="After how many failed attempts it has failed for good"),
+    ] = None
+    backoff: Annotated[
+        BackoffRequest | None, Meta(description="How long to wait after a failed attempt")
+    ] = None
+    timeout_ms: Annotated[
+        Annotated[int, Meta(ge=1, le=MAX_TIMEOUT_MS)] | None,
+        Meta(description="After what time an attempt is ended and counts as failed"),
+    ] = None
+    idempotency_key: Annotated[
+        IdempotencyKey | None,
+        Meta(
+            description="A name of yours: submitted again with the same one, no second job is made"
+        ),
+    ] = None
+    tags: Annotated[
+        Annotated[tuple[Tag, ...], Meta(max_length=20)] | None,
+        Meta(description="To find the job by in lists"),
+    ] = None
+    delay_ms: Annotated[
+        Annotated[int, Meta(ge=0, le=LONGEST_DELAY_MS)] | None,
+        Meta(description="The earliest start, counted from now; in place of `run_at`"),
+    ] = None
+    expires_at: Annotated[
+        Moment | None, Meta(description="When to cancel it if it has not started by then")
+    ] = None
+    concurrency_key: Annotated[
+        LimitKey | None,
+        Meta(description="`max_running_per_key` of the queue holds for jobs with the same key"),
+    ] = None
+    rate_key: Annotated[
+        LimitKey | None,
+        Meta(description="`rate_limit_per_key` of the queue holds for jobs with the same key"),
+    ] = None
+    name: Annotated[
+        JobName | None, Meta(description="In a batch, for `depends_on` of its other jobs")
+    ] = None
+    depends_on: Annotated[
+        Annotated[tuple[Dependency, ...], Meta(max_length=MOST_PARENTS)] | None,
+        Meta(description="The jobs to wait for: ids or, in a batch, names as `@name`"),
+    ] = None
+    on_dependency_failure: Annotated[
+        OnDependencyFailure | None,
+        Meta(
+            description="What to do when one of those does not succeed; `cancel` unless it is set"
+        ),
+    ] = None
 
 
 class JobDefaults(msgspec.Struct, frozen=True):

@@ -1163,37 +1163,84 @@ export interface components {
          * @description A job to run; everything but `type` has a default.
          */
         Submission: {
+            /** @description Names the handler that runs the job */
             type: string;
+            /** @description What the handler gets */
             payload?: Record<string, unknown>;
-            /** @default null */
+            /**
+             * @description A queue of yours, made on first use; else `default`
+             * @default null
+             */
             queue?: string | null;
-            /** @default null */
+            /**
+             * @description Within its queue; `medium` unless it is set
+             * @default null
+             */
             priority?: components["schemas"]["Priority"] | null;
-            /** @default null */
+            /**
+             * @description The earliest start; else at once
+             * @default null
+             */
             run_at?: string | null;
-            /** @default null */
+            /**
+             * @description After how many failed attempts it has failed for good
+             * @default null
+             */
             max_attempts?: number | null;
-            /** @default null */
+            /**
+             * @description How long to wait after a failed attempt
+             * @default null
+             */
             backoff?: components["schemas"]["BackoffRequest"] | null;
-            /** @default null */
+            /**
+             * @description After what time an attempt is ended and counts as failed
+             * @default null
+             */
             timeout_ms?: number | null;
-            /** @default null */
+            /**
+             * @description A name of yours: submitted again with the same one, no second job is made
+             * @default null
+             */
             idempotency_key?: string | null;
-            /** @default null */
+            /**
+             * @description To find the job by in lists
+             * @default null
+             */
             tags?: string[] | null;
-            /** @default null */
+            /**
+             * @description The earliest start, counted from now; in place of `run_at`
+             * @default null
+             */
             delay_ms?: number | null;
-            /** @default null */
+            /**
+             * @description When to cancel it if it has not started by then
+             * @default null
+             */
             expires_at?: string | null;
-            /** @default null */
+            /**
+             * @description `max_running_per_key` of the queue holds for jobs with the same key
+             * @default null
+             */
             concurrency_key?: string | null;
-            /** @default null */
+            /**
+             * @description `rate_limit_per_key` of the queue holds for jobs with the same key
+             * @default null
+             */
             rate_key?: string | null;
-            /** @default null */
+            /**
+             * @description In a batch, for `depends_on` of its other jobs
+             * @default null
+             */
             name?: string | null;
-            /** @default null */
+            /**
+             * @description The jobs to wait for: ids or, in a batch, names as `@name`
+             * @default null
+             */
             depends_on?: string[] | null;
-            /** @default null */
+            /**
+             * @description What to do when one of those does not succeed; `cancel` unless it is set
+             * @default null
+             */
             on_dependency_failure?: components["schemas"]["OnDependencyFailure"] | null;
         };
         /**
