@@ -55,7 +55,7 @@ FIRST_TRY: Final = Attempt(
 SECOND_TRY: Final = Attempt(
     2, Outcome.SUCCEEDED, story.WORKER, None, 1.0, "sent", at(9, 31, 0, 10), at(9, 31, 0, 350)
 )
-REPLAY: Final = Replay(at(9, 31), Status.FAILED, 1, operation_id=None, edited=True)
+REPLAY: Final = Replay(at(9, 31), Status.FAILED, 1, operation_id=None, parent_id=None, edited=True)
 LOG: Final = [
     LogLine(at(9, 31, 0, 20), 2, "looking for the mail server of example.com"),
     LogLine(at(9, 31, 0, 90), 2, "mx.example.com takes the mail"),
