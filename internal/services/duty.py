@@ -44,9 +44,13 @@ class Duty:
         self._due = asyncio.Event()
         self._failing = False
 
-    async def run(self, wakeups: Wakeups) -> None:
-        """Live until canceled; a round that fails is logged and soon tried again."""
+    async def run(self, wakeups: Wakeups, *, after: timedelta = timedelta(0)) -> None:
+        """Live until canceled; a round that fails is logged and soon tried again.
+
+        The first one comes `after` a while, or when somebody wakes it.
+        """
         with wakeups.subscribe(self.wake, *self._topics):
+            await self._news_within(after)
             while True:
                 self._due.clear()
                 await self._wait(await self._round())
@@ -77,6 +81,9 @@ class Duty:
             await asyncio.sleep(0)
             return
         await asyncio.sleep(self._rest.total_seconds())
+        await self._news_within(pause)
+
+    async def _news_within(self, pause: timedelta) -> None:
         with suppress(TimeoutError):
             async with asyncio.timeout(pause.total_seconds()):
                 await self._due.wait()

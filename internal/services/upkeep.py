@@ -58,7 +58,7 @@ def expirer(upkeep: Upkeep) -> Duty:
 
     async def run_once() -> timedelta | None:
         looked, until_next = await upkeep.expire(EXPIRED_AT_ONCE)
-        return AT_ONCE if looked == EXPIRED_AT_ONCE else until_next
+        return AT_ONCE if looked else until_next
 
     return Duty("expirer", run_once, pause=timedelta(seconds=1))
 

@@ -47,6 +47,8 @@ NO_BACKOFF: Final = Backoff(Strategy.FIXED, base_ms=0, max_ms=0)
 
 LANES_PRUNED_AT_ONCE: Final = 10_000
 
+NEXT_EXPIRY: Final = "select extract(epoch from min(at) - now())::float8 from expiry"
+
 # Rows that only mattered for a while; nobody misses them.
 SWEEPS: Final = (
     "delete from ticket where expires_at < now()",
@@ -136,10 +138,13 @@ class PostgresUpkeep:
 
     async def expire(self, limit: int) -> tuple[int, timedelta | None]:
         async with self._database.hot() as connection:
+            # Looked up before, as a rule for nothing: only to plan the statement takes 20 ms.
+            seconds = await connection.fetchval(NEXT_EXPIRY)
+            if seconds is None or seconds > 0:
+                return 0, seconds and timedelta(seconds=seconds)
             (row,) = await connection.fetch(statement("expire"), limit)
         self._wakeups.send(*topics_of(row, ("told", "freed", "noted")))
-        pause = None if row["next"] is None else timedelta(seconds=float(row["next"]))
-        return row["looked"], pause
+        return row["looked"], None
 
     async def rescue_expired(self, limit: int) -> int:
         async with self._database.hot() as connection, connection.transaction():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
+from operator import attrgetter
 from typing import Any, Final
 from uuid import UUID
 
@@ -20,6 +21,7 @@ from internal.domain.ports.work import Beat, ClaimedJob, Finish, Lease, LoggedLi
 
 CLAIM_TIMEOUT_S: Final = 5.0
 MS: Final = timedelta(milliseconds=1)
+DEPENDENCIES: Final = attrgetter("dependencies")
 # Neither error nor result, progress, note and failure.
 NOTHING_SAID: Final = (None,) * 5
 WAKES: Final = {
@@ -50,7 +52,7 @@ class PostgresWork:
             values = (worker_id, list(routes), limit, list(passed_over))
             rows = await connection.fetch(statement("claim"), *values, timeout=CLAIM_TIMEOUT_S)
             jobs = [ClaimedJob(*row[:-1]) for row in rows]
-            if any(job.dependencies for job in jobs):
+            if any(map(DEPENDENCIES, jobs)):
                 jobs = await with_parents(connection, jobs)
         if rows and rows[0]["told"]:
             self._wakeups.send(Topic.OUTBOX)

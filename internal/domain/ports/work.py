@@ -208,7 +208,10 @@ class Upkeep(Protocol):
         """
 
     async def expire(self, limit: int) -> tuple[int, timedelta | None]:
-        """Cancel jobs that are not worth running any more; how many were due, and the next one."""
+        """Cancel jobs that are not worth running any more; how many were due.
+
+        When none was: how long until one is, None when no job expires.
+        """
 
     async def rescue_expired(self, limit: int) -> int:
         """End the attempts of expired workers as lost and move their jobs on at once."""

@@ -127,5 +127,4 @@ told as (
 select (select count(*) from due) as looked,
        exists (select from told) as told,
        exists (select from from_ready where lane_id is not null) as freed,
-       exists (select from noted) as noted,
-       extract(epoch from (select min(at) from expiry where at > now()) - now()) as next
+       exists (select from noted) as noted

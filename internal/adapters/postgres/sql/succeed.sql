@@ -42,19 +42,9 @@ done as (
          version, run_at, awaited, 4, cancel_requested_at
   from ended
 ),
-noted as (
-  -- Others wait for the end of these.
-  insert into dependency_note (job_id, user_id)
-  select job_id, user_id from ended where awaited
-  returning id
-),
-freed as (
-  insert into gate_note (lane_id)
-  select distinct lane_id from ended where lane_id is not null
-  returning id
-),
 by_flow as materialized (
   select flow_id, user_id, count(*) as jobs,
+         count(*) filter (where awaited or lane_id is not null) as watched,
          -- as in finish.sql
          array_agg(ceil(4 * ln(greatest(
            1, date_part('epoch', started_at - run_at) * 1000)) / ln(2::float8))::smallint) as waits,
@@ -62,6 +52,24 @@ by_flow as materialized (
          sum(charge) as charged
   from ended
   group by flow_id, user_id
+),
+watched as materialized (
+  -- Most flushes have none, and do not go through their jobs once more to see that.
+  select job_id, user_id, awaited, lane_id
+  from ended
+  where (select sum(watched) > 0 from by_flow)
+    and (awaited or lane_id is not null)
+),
+noted as (
+  -- Others wait for the end of these.
+  insert into dependency_note (job_id, user_id)
+  select job_id, user_id from watched where awaited
+  returning id
+),
+freed as (
+  insert into gate_note (lane_id)
+  select distinct lane_id from watched where lane_id is not null
+  returning id
 ),
 counted as (
   insert into counter_delta (flow_id, user_id, running, succeeded, waits, used, charged)
