@@ -32,7 +32,7 @@ GROUPS: Final = {
     ),
     "Jobs to come": ("schedule",),
     "Dead letters": ("replay", "past_payload", "operation", "operation_item"),
-    "Numbers": ("counter", "counter_delta", "minute", "minute_wait", "flow_minute"),
+    "Numbers": ("counter", "counter_delta", "minute", "minute_wait"),
     "Changes": ("listener", "outbox", "feed"),
 }
 

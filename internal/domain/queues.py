@@ -39,6 +39,11 @@ class RateLimit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """The burst, also where none was given."""
         return self.burst or max(1, self.limit * BURST_MS // self.per_ms)
 
+    @property
+    def per_second(self) -> float:
+        """How many start in a second, in the long run."""
+        return 1000 * self.limit / self.per_ms
+
 
 class QueueSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """What limits a queue; what is left out is not limited, and `paused` stays as it is.
@@ -57,8 +62,8 @@ class QueueSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omi
 class Queue(msgspec.Struct, frozen=True):
     """A queue as its owner sees it.
 
-    `drain_seconds`: how long until what waits has ended, at the pace of the last five minutes;
-    None while nothing has ended, or the queue is paused.
+    `drain_seconds`: how long until what waits and runs has ended, by how long such jobs ran lately;
+    None while none of them has ended, no worker serves them, or the queue is paused.
     """
 
     name: str
@@ -96,15 +101,6 @@ def check_settings(settings: QueueSettings) -> None:
     ]
     if faults:
         raise ValidationError.of(*faults)
-
-
-def drain_seconds(waiting: int, ended: int, measured_s: float, *, paused: bool) -> float | None:
-    """How long `waiting` jobs take at the pace of `ended` jobs in `measured_s` seconds."""
-    if waiting == 0:
-        return 0.0
-    if paused or ended == 0:
-        return None
-    return round(waiting * measured_s / ended, 1)
 
 
 def check_name(name: str) -> str:

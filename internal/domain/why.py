@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import timedelta
 from enum import StrEnum
 from typing import Final
 
 import msgspec
 
+from internal.domain.estimates import start_after
 from internal.domain.jobs import Status
 from internal.domain.times import Moment
 
 # Whoever stands further back is told "more than" so many.
 MOST_AHEAD: Final = 10_000
+# Of the jobs that run, those whose time is looked at.
+MOST_RUNNING: Final = 1_000
 # Of the jobs that one waits for, so many are named.
 NAMED: Final = 3
 
@@ -54,9 +58,11 @@ class Standing(msgspec.Struct, frozen=True):
     """Where a job stands.
 
     `ahead`: jobs that go before it, at most MOST_AHEAD; behind a gate, of all its queue, and
-    `ahead_of_key` those with the same keys. `cost_s`: what a job of its kind takes, as measured.
-    `pace`: how many of its queue end in a second, as measured; None while none have.
-    `waits_for` tells the jobs of which it awaits the end.
+    `ahead_of_key` those with the same keys. `cost_s`: how long jobs of its kind ran lately, None
+    while none has ended. `slots` are those of the workers that serve it, `free` what nobody uses of
+    them; `at_once` of its kind were claimed. Behind a gate, `running`: for how long those have run
+    that came through it, the longest first, and `running_of_key` those with its concurrency key, in
+    seconds. `waits_for` tells the jobs of which it awaits the end.
     """
 
     status: Status
@@ -68,8 +74,12 @@ class Standing(msgspec.Struct, frozen=True):
     served: bool
     ahead: int
     ahead_of_key: int
-    cost_s: float
-    pace: float | None
+    cost_s: float | None
+    slots: int = 0
+    free: int = 0
+    at_once: int = 0
+    running: tuple[float, ...] = ()
+    running_of_key: tuple[float, ...] = ()
     limits: Limits | None = None
     waits_for: tuple[str, ...] = ()
 
@@ -120,29 +130,44 @@ def _queued(standing: Standing) -> Why:
         return Why(Gate.NO_WORKER, detail, None)
     if standing.limits is not None:
         return _gated(standing, standing.limits)
-    ahead = _number(standing.ahead)
-    return Why(Gate.IN_LINE, f"{ahead} of its queue go before it", _at_pace(standing))
+    return _in_line(standing, f"{_number(standing.ahead)} of its queue go before it")
 
 
 def _gated(standing: Standing, limits: Limits) -> Why:
+    shut = list(_shut(standing, limits))
+    if not shut:
+        return _in_line(standing, f"{_number(standing.ahead)} go before it at its queue's gate")
+    gate, detail, _ = shut[0]
+    waits = [wait for *_, wait in shut if wait is not None]
+    return Why(gate, detail, _after(standing, max(waits)) if len(waits) == len(shut) else None)
+
+
+def _shut(standing: Standing, limits: Limits) -> Iterator[tuple[Gate, str, float | None]]:
+    """The limits that hold it up, each in words and for how long, in seconds."""
     if limits.key_free is not None and limits.key_free <= 0:
-        detail = _full(limits.max_running_per_key, f"key {limits.concurrency_key!r}")
-        wait = (standing.ahead_of_key + 1) * standing.cost_s / limits.max_running_per_key
-        return _after(standing, Gate.CONCURRENCY_KEY, detail, wait)
+        most, of_key = limits.max_running_per_key, standing.ahead_of_key
+        detail = _full(most, f"key {limits.concurrency_key!r}")
+        wait = _place_after(standing, of_key, most, standing.running_of_key)
+        yield Gate.CONCURRENCY_KEY, detail, wait
     if limits.key_tokens is not None and limits.key_tokens < 1:
         detail = f"the rate limit of the key {limits.rate_key!r} lets none start now"
         wait = (standing.ahead_of_key + 1 - limits.key_tokens) / (limits.key_tokens_per_s or 1)
-        return _after(standing, Gate.RATE, detail, wait)
+        yield Gate.RATE, detail, wait
     if limits.free is not None and limits.max_running is not None and limits.free <= 0:
         detail = _full(limits.max_running, f"queue {standing.queue!r}")
-        wait = (standing.ahead + 1) * standing.cost_s / limits.max_running
-        return _after(standing, Gate.MAX_RUNNING, detail, wait)
+        wait = _place_after(standing, standing.ahead, limits.max_running, standing.running)
+        yield Gate.MAX_RUNNING, detail, wait
     if limits.tokens is not None and limits.tokens < 1:
         detail = f"the rate limit of the queue {standing.queue!r} lets none start now"
-        wait = (standing.ahead + 1 - limits.tokens) / (limits.tokens_per_s or 1)
-        return _after(standing, Gate.RATE, detail, wait)
-    ahead = _number(standing.ahead)
-    return Why(Gate.IN_LINE, f"{ahead} go before it at its queue's gate", _at_pace(standing))
+        yield Gate.RATE, detail, (standing.ahead + 1 - limits.tokens) / (limits.tokens_per_s or 1)
+
+
+def _place_after(
+    standing: Standing, ahead: int, places: int, running: tuple[float, ...]
+) -> float | None:
+    if standing.cost_s is None or ahead >= MOST_AHEAD:
+        return None
+    return start_after(ahead, places=places, cost_s=standing.cost_s, running=running)
 
 
 def _full(most: int, whose: str) -> str:
@@ -155,13 +180,16 @@ def _number(ahead: int) -> str:
     return f"{ahead:,} job{'' if ahead == 1 else 's'}"
 
 
-def _after(standing: Standing, gate: Gate, detail: str, seconds: float) -> Why:
-    return Why(gate, detail, standing.now + timedelta(seconds=seconds))
+def _in_line(standing: Standing, detail: str) -> Why:
+    if standing.ahead < standing.free:
+        return Why(Gate.IN_LINE, detail, standing.now)
+    places = min(standing.at_once, standing.slots)  # what was claimed ahead does not run yet
+    if standing.cost_s is None or standing.ahead >= MOST_AHEAD or places == 0:
+        return Why(Gate.IN_LINE, detail, None)
+    # Those that run are halfway, on average.
+    wait = (standing.ahead - standing.free + 0.5) * standing.cost_s / places
+    return Why(Gate.IN_LINE, detail, _after(standing, wait))
 
 
-def _at_pace(standing: Standing) -> Moment | None:
-    if standing.ahead == 0:
-        return standing.now
-    if not standing.pace:
-        return None
-    return standing.now + timedelta(seconds=standing.ahead / standing.pace)
+def _after(standing: Standing, seconds: float) -> Moment:
+    return standing.now + timedelta(seconds=seconds)

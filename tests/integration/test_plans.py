@@ -184,7 +184,7 @@ def _statements(known: Known) -> Statements:
         "delete": (statement("delete"), (user_id, [over])),
         "oldest": (statement("oldest"), (user_id,)),
         "queues": (statement("queues"), (user_id, None, "", 21)),
-        "why": (statement("why"), (user_id, known.queued, 100)),
+        "why": (statement("why"), (user_id, known.queued, 100, 100)),
         "expire": (statement("expire"), (100,)),
         "unfinished": (statement("unfinished"), ([user_id],)),
         "batches": (statement("batches"), ([user_id], [known.batch])),

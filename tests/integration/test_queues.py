@@ -447,9 +447,9 @@ async def test_a_pause_survives_a_restart_of_everything(database_url: str) -> No
 
 
 async def test_a_queue_tells_how_long_it_takes_to_drain(api: Api) -> None:
-    user, meter = await api.a_user(), Meter()
+    user, meter = await api.a_user(), Meter(0.2)
     await submit_all(user, [{"type": meter.type, "queue": "q"}] * 10)
-    assert (await queue_of(user, "q"))["drain_seconds"] is None
+    assert (await queue_of(user, "q"))["drain_seconds"] is None  # none of them has ended
     async with running_worker(api.store, [meter.handler]):
         await eventually(lambda: meter.ended == 10)
 
@@ -457,9 +457,13 @@ async def test_a_queue_tells_how_long_it_takes_to_drain(api: Api) -> None:
             return bool((await queue_of(user, "q"))["drain_seconds"] == 0)
 
         await eventually(is_drained)
-    await submit(user, type=meter.type, queue="q", concurrency_key="k")
-    await api.store.upkeep.fold_counters(1000)
-    assert (await queue_of(user, "q"))["drain_seconds"] > 0
+        await api.store.upkeep.fold_counters(1000)
+        await set_limits(user, "q", max_running=1)
+        await submit_all(user, [{"type": meter.type, "queue": "q"}] * 10)
+        assert 1.5 < (await queue_of(user, "q"))["drain_seconds"] < 20
+        await eventually(lambda: meter.ended == 20)
+    await submit(user, type=meter.type, queue="q")
+    assert (await queue_of(user, "q"))["drain_seconds"] is None  # nobody is there to run it
 
 
 async def test_everybody_submits_to_a_new_queue_while_it_is_limited(api: Api) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -86,11 +87,47 @@ async def test_each_limit_is_named_while_it_holds_a_job_up(api: Api) -> None:
             job = await submit(user, type="patient", **fields)
             found = await why(user, job)
             assert found["gate"] == gate, found
-            assert found["estimated_start_at"] > job["created_at"]
+            if gate == "rate":
+                assert found["estimated_start_at"] > job["created_at"]
+            else:  # none of them has ended yet
+                assert found["estimated_start_at"] is None
         assert {(await why(user, job))["gate"] for job in first} == {"none"}
         may_end.set()
         await eventually(lambda: has_ended(user, first))
         assert {(await why(user, job))["gate"] for job in first} == {"none"}
+
+
+async def test_it_tells_when_by_how_long_such_jobs_ran(api: Api) -> None:
+    user, may_end = await api.a_user(), asyncio.Event()
+
+    @handler("measured")
+    async def measured(job: Payload, ctx: JobContext) -> None:
+        if job.get("holds"):
+            await may_end.wait()
+        await asyncio.sleep(0.3)
+
+    async with running_worker(api.store, [measured]):
+        first = await submit(user, type="measured")
+        await eventually(lambda: has_ended(user, [first]))
+        await api.store.upkeep.fold_counters(1000)
+        holder = await submit(
+            user, type="measured", queue="default", concurrency_key="acme", payload={"holds": True}
+        )
+        await eventually(lambda: runs(user, [holder]))
+        waiting = [
+            await submit(user, type="measured", concurrency_key="acme", payload={"n": n})
+            for n in range(3)
+        ]
+        starts = [
+            datetime.fromisoformat((await why(user, job))["estimated_start_at"]) for job in waiting
+        ]
+        for one, following in pairwise(starts):
+            # each a job's time after the one before it; asked a moment later, of a busy machine
+            assert timedelta(seconds=0.25) < following - one < timedelta(seconds=3)
+        drain = await user.client.get("/v1/queues/default")
+        assert 3 * 0.3 <= drain.json()["data"]["drain_seconds"] < 30
+        may_end.set()
+        await eventually(lambda: has_ended(user, waiting))
 
 
 async def test_in_a_line_it_counts_who_goes_before(api: Api) -> None:

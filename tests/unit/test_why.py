@@ -24,7 +24,6 @@ def a_standing(status: Status = Status.QUEUED, **fields: Any) -> Standing:
         ahead=0,
         ahead_of_key=0,
         cost_s=2.0,
-        pace=None,
     )
     return msgspec.structs.replace(usual, **fields)
 
@@ -83,13 +82,21 @@ def test_without_a_worker_nobody_can_say_when() -> None:
 
 
 @pytest.mark.parametrize(
-    ("ahead", "pace", "start"),
-    [(0, None, NOW), (0, 5.0, NOW), (10, 5.0, after(2)), (10, None, None)],
+    ("standing", "start"),
+    [
+        ({"free": 1}, NOW),
+        ({"ahead": 2, "free": 2, "slots": 4, "at_once": 2}, after(0.5)),
+        ({"ahead": 3, "free": 2, "slots": 4, "at_once": 2}, after(1.5)),
+        ({"ahead": 0, "slots": 1, "at_once": 2000}, after(1)),  # most of them are claimed ahead
+        ({"ahead": 0, "slots": 4}, None),  # all slots are with other queues
+        ({"ahead": 0, "slots": 1, "at_once": 1, "cost_s": None}, None),
+        ({"ahead": 10_000, "slots": 1, "at_once": 1}, None),  # or more
+    ],
 )
-def test_the_line_moves_at_the_measured_pace(
-    ahead: int, pace: float | None, start: datetime | None
+def test_in_line_a_job_starts_when_a_slot_comes_free(
+    standing: dict[str, Any], start: datetime | None
 ) -> None:
-    why = explain(a_standing(ahead=ahead, pace=pace))
+    why = explain(a_standing(**standing))
     assert (why.gate, why.estimated_start_at) == (Gate.IN_LINE, start)
 
 
@@ -98,12 +105,16 @@ def test_a_long_line_is_not_counted_to_its_end() -> None:
     assert "1 job of" in explain(a_standing(ahead=1)).detail
 
 
+KEY_FULL = {"key_free": 0, "concurrency_key": "a"}
+FULL = {"free": 0, "max_running": 4}
+
+
 @pytest.mark.parametrize(
     ("held_by", "gate", "seconds"),
     [
-        ({"key_free": 0, "concurrency_key": "a"}, Gate.CONCURRENCY_KEY, 6.0),
-        ({"key_free": -1, "free": 0, "max_running": 4}, Gate.CONCURRENCY_KEY, 6.0),
-        ({"free": 0, "max_running": 4}, Gate.MAX_RUNNING, 5.0),
+        (KEY_FULL, Gate.CONCURRENCY_KEY, 5.0),
+        ({**KEY_FULL, **FULL}, Gate.CONCURRENCY_KEY, 5.5),  # when the last of them lets it go
+        (FULL, Gate.MAX_RUNNING, 5.5),
         ({"free": 1, "max_running": 4, "tokens": 0.5, "tokens_per_s": 2.0}, Gate.RATE, 4.75),
         ({"key_tokens": 0.0, "key_tokens_per_s": 0.5, "rate_key": "b"}, Gate.RATE, 6.0),
     ],
@@ -111,11 +122,28 @@ def test_a_long_line_is_not_counted_to_its_end() -> None:
 def test_a_gated_job_names_the_limit_that_holds_it(
     held_by: dict[str, Any], gate: Gate, seconds: float
 ) -> None:
-    standing = a_standing(ahead=9, ahead_of_key=2, limits=limits(**held_by))
+    standing = a_standing(
+        ahead=9,
+        ahead_of_key=2,
+        running=(1.0, 0.5, 0.5, 0.5),
+        running_of_key=(1.0,),
+        limits=limits(**held_by),
+    )
     why = explain(standing)
     assert (why.gate, why.estimated_start_at) == (gate, after(seconds))
 
 
+def test_before_one_like_it_has_ended_only_rates_tell() -> None:
+    full = explain(a_standing(cost_s=None, limits=limits(**FULL)))
+    assert (full.gate, full.estimated_start_at) == (Gate.MAX_RUNNING, None)
+    rate = {"tokens": 0.0, "tokens_per_s": 2.0}
+    late = explain(a_standing(cost_s=None, limits=limits(**rate)))
+    assert (late.gate, late.estimated_start_at) == (Gate.RATE, after(0.5))
+    both = explain(a_standing(cost_s=None, limits=limits(**FULL, **rate)))
+    assert (both.gate, both.estimated_start_at) == (Gate.MAX_RUNNING, None)
+
+
 def test_a_gate_that_is_open_is_a_line() -> None:
-    why = explain(a_standing(ahead=4, pace=2.0, limits=limits(free=3, max_running=9, key_free=1)))
-    assert (why.gate, why.estimated_start_at) == (Gate.IN_LINE, after(2))
+    open_gate = limits(free=3, max_running=9, key_free=1)
+    why = explain(a_standing(ahead=4, free=5, limits=open_gate))
+    assert (why.gate, why.estimated_start_at) == (Gate.IN_LINE, NOW)

@@ -134,7 +134,7 @@ class JobRoutes:
     async def why(self, request: ApiRequest, id: JobId) -> shapes.WhyAnswer:
         """Name what holds the job up, such as its time, a paused queue, a limit or other jobs.
 
-        `estimated_start_at` is reckoned from how fast jobs have ended lately; it is null where
+        `estimated_start_at` is reckoned from how long such jobs ran lately; it is null where
         nothing tells. A job that runs or has ended has the gate `none`.
         """
         return shapes.WhyAnswer(await self._jobs.why(request.user, id))

@@ -11,9 +11,10 @@ from internal.adapters.postgres.database import Database, Hot, Row
 from internal.adapters.postgres.statements import statement
 from internal.domain.accounts import Actor
 from internal.domain.errors import UnauthenticatedError, UnavailableError
+from internal.domain.estimates import Backlog, drain_seconds
 from internal.domain.jobs import Status
 from internal.domain.ports.feed import Topic, Wakeups
-from internal.domain.queues import Queue, QueuePage, QueueSettings, RateLimit, drain_seconds
+from internal.domain.queues import Queue, QueuePage, QueueSettings, RateLimit
 
 # Claims hold a user and want a flow, submitters hold a flow and want its user, and this wants both:
 # whoever waits so long for the one lets go of the other, and tries again.
@@ -114,17 +115,27 @@ def _limit(*columns: Any) -> RateLimit | None:
 
 
 def _queue(row: Row) -> Queue:
-    waiting = row["queued"] + row["running"]
+    rate_limit = _limit(row["rate_limit"], row["rate_per_ms"], row["rate_burst"])
+    backlog = Backlog(
+        waiting=row["queued"],
+        running=row["running"],
+        work_s=None if row["paused"] else row["work_s"],
+        slots=row["slots"],
+        free=row["free"],
+        held_up=row["held_up"],
+        max_running=row["max_running"],
+        starts_per_s=None if rate_limit is None else rate_limit.per_second,
+    )
     return Queue(
         name=row["name"],
         paused=row["paused"],
         max_running=row["max_running"],
-        rate_limit=_limit(row["rate_limit"], row["rate_per_ms"], row["rate_burst"]),
+        rate_limit=rate_limit,
         max_running_per_key=row["max_running_per_key"],
         rate_limit_per_key=_limit(
             row["key_rate_limit"], row["key_rate_per_ms"], row["key_rate_burst"]
         ),
         counts={status: row[str(status)] for status in Status},
         oldest_queued_at=row["oldest"],
-        drain_seconds=drain_seconds(waiting, row["ended"], row["measured_s"], paused=row["paused"]),
+        drain_seconds=drain_seconds(backlog),
     )

@@ -194,6 +194,7 @@ flow = Table(
     Column("low", Moment, nullable=False, server_default=text("'-infinity'")),
     Column("turn", Double, nullable=False, server_default=text("0")),
     Column("cost", Double, nullable=False, server_default=text("0.01")),
+    Column("ran_s", Double),
     UniqueConstraint("user_id", "queue", "route", name="flow_name"),
     Index("flow_in_line", "user_id", "turn", postgresql_where=text("awake")),
     Index("flow_awake", "route", postgresql_where=text("awake")),
@@ -578,15 +579,6 @@ minute = Table(
     Column("at", Moment, primary_key=True),
     Column("succeeded", Integer, nullable=False),
     Column("failed", Integer, nullable=False),
-)
-
-flow_minute = Table(
-    "flow_minute",
-    metadata,
-    Column("flow_id", Integer, ForeignKey("flow.id", ondelete="CASCADE"), primary_key=True),
-    Column("at", Moment, primary_key=True),
-    Column("ended", Integer, nullable=False),
-    Index("flow_minute_by_time", "at"),
 )
 
 minute_wait = Table(

@@ -8,7 +8,7 @@ from internal.adapters.postgres.codes import STATUSES
 from internal.adapters.postgres.database import Database, Row
 from internal.adapters.postgres.statements import statement
 from internal.domain.accounts import Actor
-from internal.domain.why import MOST_AHEAD, Limits, Standing
+from internal.domain.why import MOST_AHEAD, MOST_RUNNING, Limits, Standing
 
 
 class PostgresStandings:
@@ -19,7 +19,7 @@ class PostgresStandings:
 
     async def standing(self, actor: Actor, job_id: UUID) -> Standing | None:
         async with self._database.hot() as connection:
-            values = (actor.user_id, job_id, MOST_AHEAD)
+            values = (actor.user_id, job_id, MOST_AHEAD, MOST_RUNNING)
             row = await connection.fetchrow(statement("why"), *values)
         return None if row is None else _standing(row)
 
@@ -32,11 +32,15 @@ def _standing(row: Row) -> Standing:
         queue=row["queue"],
         type=row["type"],
         paused=row["paused"],
-        served=row["served"] is not None,
+        served=row["slots"] > 0,
         ahead=row["ahead"],
         ahead_of_key=row["ahead_of_key"],
         cost_s=row["cost"],
-        pace=row["ended"] / max(row["measured_s"], 1.0) if row["ended"] else None,
+        slots=row["slots"],
+        free=row["free_slots"],
+        at_once=row["at_once"],
+        running=tuple(row["running"] or ()),
+        running_of_key=tuple(row["running_of_key"] or ()),
         waits_for=tuple(row["waits_for"] or ()),
         limits=None if row["lane_id"] is None else _limits(row),
     )

@@ -56,7 +56,6 @@ SWEEPS: Final = (
     "delete from session where expires_at < now() - interval '1 day'",
     "delete from listener where expires_at < now()",
     "delete from feed where at < now() - interval '10 minutes'",
-    "delete from flow_minute where at < now() - interval '1 hour'",
     "delete from bucket where at < now() - interval '1 day'",  # by then it is full
     f"select prune_lanes('1 hour', {LANES_PRUNED_AT_ONCE})",
     # Of users who are gone.

@@ -32,11 +32,13 @@ paid as (
 ),
 averaged as (
   update flow
-  set cost = n.used / n.jobs + (cost - n.used / n.jobs)
-                              -- more jobs leave nothing of the average before, and underflow
-                              * power(0.9, least(n.jobs, 1000)::float8)
+  set cost = n.mean + (cost - n.mean) * n.kept,
+      ran_s = n.mean + (coalesce(ran_s, n.mean) - n.mean) * n.kept
   from (
-    select flow_id, sum(used) as used, sum(cardinality(waits)) as jobs
+    select flow_id,
+           sum(used) / sum(cardinality(waits)) as mean,
+           -- more jobs leave nothing of the average before, and underflow
+           power(0.9, least(sum(cardinality(waits)), 1000)::float8) as kept
     from noted
     where waits is not null
     group by flow_id
@@ -71,15 +73,6 @@ ends as (
   on conflict (user_id, at) do update
   set succeeded = m.succeeded + excluded.succeeded,
       failed = m.failed + excluded.failed
-),
-paces as (
-  insert into flow_minute as f (flow_id, at, ended)
-  select flow_id, date_trunc('minute', at), sum(cardinality(waits))
-  from noted
-  where waits is not null
-  group by 1, 2
-  order by 1, 2
-  on conflict (flow_id, at) do update set ended = f.ended + excluded.ended
 ),
 waits as (
   insert into minute_wait as w (user_id, at, bucket, jobs)

@@ -1,4 +1,5 @@
--- Where a job stands and what goes before it. $1 user, $2 job, $3 how far to count.
+-- Where a job stands and what goes before it. $1 user, $2 job, $3 how far to count, and of the jobs
+-- that run, $4 how many to look at.
 with place as materialized (
   select 0::smallint as status, flow_id, run_at, null::int as lane_id, null::timestamptz as rank
   from blocked where user_id = $1 and job_id = $2
@@ -15,8 +16,30 @@ with place as materialized (
   from finished where user_id = $1 and status in (4, 5, 6) and job_id = $2
 )
 select p.status, p.run_at, p.lane_id, j.queue, j.type, now() as now,
-       f.paused, f.cost,
-       (select true from worker where expires_at > now() and f.route = any(routes) limit 1) as served,
+       f.paused,
+       f.ran_s as cost, w.slots, w.free as free_slots,
+       (select coalesce(sum(running), 0)::int
+        from (
+          select running from counter where flow_id = p.flow_id
+          union all
+          select running from counter_delta where user_id = $1 and flow_id = p.flow_id
+        ) claimed) as at_once,
+       case when p.lane_id is not null then array(
+         select extract(epoch from now() - since)::float8
+         from lease
+         where flow_id = any(q.flows) and lane_id is not null
+         order by since
+         limit $4
+       ) end as running,
+       case when l.concurrency_key <> '' then array(
+         select extract(epoch from now() - since)::float8
+         from lease
+         where flow_id = any(q.flows)
+           and lane_id = any(array(
+             select id from lane where queue_id = q.id and concurrency_key = l.concurrency_key))
+         order by since
+         limit $4
+       ) end as running_of_key,
        case when p.status = 0 then array(
          select parent_id::text from dependency
          where child_id = $2 and status is null
@@ -37,7 +60,6 @@ select p.status, p.run_at, p.lane_id, j.queue, j.type, now() as now,
        (select count(*) from (
           select from gated
           where lane_id = p.lane_id and (rank, job_id) < (p.rank, $2) limit $3) g) as ahead_of_key,
-       e.ended, e.measured_s,
        l.concurrency_key, l.rate_key,
        q.max_running, q.max_running - t.queued - t.running as free,
        q.rate_limit * 1000.0::float8 / q.rate_per_ms as tokens_per_s,
@@ -49,18 +71,21 @@ select p.status, p.run_at, p.lane_id, j.queue, j.type, now() as now,
 from place p
 cross join lateral (select queue, type from job where id = $2 and user_id = $1 limit 1) j
 cross join lateral (select * from flow where id = p.flow_id limit 1) f
-cross join lateral (select * from queue where id = f.queue_id limit 1) q
 cross join lateral (
-  select sum(ended)::float8 as ended,
-         extract(epoch from now() - greatest(min(at), now() - interval '5 minutes'))::float8
-           as measured_s
-  from flow_minute
-  where flow_id = any(array(select id from flow where queue_id = q.id))
-    and at > now() - interval '5 minutes'
-) e
-left join lateral lane_rooms(q, array[p.lane_id], clock_timestamp()) l on p.lane_id is not null
-left join lateral through_gate(q, array(select id from flow where queue_id = q.id)) t
-  on p.lane_id is not null
+  select *, array(select id from flow where queue_id = queue.id) as flows
+  from queue
+  where id = f.queue_id
+  limit 1
+) q
+cross join lateral (
+  select coalesce(sum(slots), 0)::int as slots,
+         coalesce(sum(greatest(slots - running, 0)), 0)::int as free
+  from worker
+  where expires_at > now() and f.route = any(routes)
+) w
+left join lateral (select * from queue where id = f.queue_id limit 1) g on p.lane_id is not null
+left join lateral lane_rooms(g, array[p.lane_id], clock_timestamp()) l on p.lane_id is not null
+left join lateral through_gate(g, q.flows) t on p.lane_id is not null
 -- a job that moves while this looks may be seen twice
 order by p.status
 limit 1
