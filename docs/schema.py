@@ -15,7 +15,7 @@ PAGE: Final = Path(__file__).with_name("schema.md")
 
 INTRODUCTION: Final = """# The tables
 
-`make schema` draws this page from `internal/adapters/postgres/schema.py`, which a test compares
+`make schema` draws this page from `internal/adapters/postgres/schema/`, which a test compares
 with the migrations. A solid line is a foreign key, a dotted one a reference that nothing enforces:
 rows of jobs move too often for that. What moves them is in [the life of a job](job-lifecycle.md).
 `job`, `finished` and `attempt` are partitioned by day.
