@@ -232,7 +232,7 @@ export interface paths {
          * Ask why a job waits
          * @description Name what holds the job up, such as its time, a paused queue, a limit or other jobs.
          *
-         *     `estimated_start_at` is reckoned from how fast jobs have ended lately; it is null where
+         *     `estimated_start_at` is reckoned from how long such jobs ran lately; it is null where
          *     nothing tells. A job that runs or has ended has the gate `none`.
          */
         get: operations["why"];
@@ -1459,8 +1459,8 @@ export interface components {
          * Queue
          * @description A queue as its owner sees it.
          *
-         *         `drain_seconds`: how long until what waits has ended, at the pace of the last five minutes;
-         *         None while nothing has ended, or the queue is paused.
+         *         `drain_seconds`: how long until what waits and runs has ended, by how long such jobs ran lately;
+         *         None while none of them has ended, no worker serves them, or the queue is paused.
          */
         Queue: {
             name: string;
@@ -4910,7 +4910,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Every retry by hand of a job, the oldest first. */
+            /** @description Every retry of a job, by hand or with a job that it waits for, the oldest first. */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -4924,6 +4924,7 @@ export interface operations {
                      *           "from_status": "failed",
                      *           "after_attempt": 1,
                      *           "operation_id": null,
+                     *           "parent_id": null,
                      *           "edited": true
                      *         }
                      *       ],
