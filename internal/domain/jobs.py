@@ -166,7 +166,7 @@ class Settlement(msgspec.Struct, frozen=True, gc=False):
 
 
 def succeeded(attempts: int) -> Settlement:
-    """Where a job goes whose attempt succeeded: nearly all do, so this is worth its own way."""
+    """Where a job goes whose attempt succeeded."""
     return Settlement(Status.SUCCEEDED, attempts)
 
 

@@ -155,7 +155,7 @@ def _successes(ends: Sequence[Finish], now: float) -> tuple[list[Any], ...]:
     """The columns of `succeed.sql`: to encode a value for each job costs as much as to keep it."""
     return (
         [end.lease.job_id for end in ends],
-        [end.lease.token for end in ends],
+        once([end.lease.token for end in ends]),  # of jobs at their first attempt it is the same
         [end.ran_ms for end in ends],
         [1000 * (now - end.ended) for end in ends],
         once([end.result for end in ends]),

@@ -1,8 +1,10 @@
 -- End attempts that succeeded and whose tokens still hold; the others change nothing. What finish.sql
 -- does for every outcome, at two thirds of its cost. A column of values each: how long each ran and
--- how long ago it ended, in milliseconds; one result if all have the same; no progress if none has.
+-- how long ago it ended, in milliseconds; one token or result if all have the same; no progress if none
+-- has.
 with input as materialized (
-  select job_id, token, ran_ms, ended_ms, progress, note,
+  select job_id, ran_ms, ended_ms, progress, note,
+         case when cardinality($2) = 1 then ($2)[1] else token end as token,
          case when cardinality($5) = 1 then ($5)[1] else result end as result
   from unnest($1::uuid[], $2::bigint[], $3::float8[], $4::float8[], $5::text[], $6::real[],
               $7::text[])
