@@ -10,7 +10,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from internal.domain.handlers import JobContext, Snooze, handler
-from internal.domain.jobs import Outcome
+from internal.domain.jobs import Outcome, Priority
 from internal.domain.ports.work import Lease
 from internal.domain.queues import QueueSettings, RateLimit
 from tests.support.api import Api
@@ -172,6 +172,47 @@ async def test_a_burst_that_waited_for_a_worker_lets_no_other_start_beside_it(st
         assert len(claimed) <= 5 + 20 * (time.monotonic() - since)
         await store.upkeep.admit(1000)
         claimed += await store.work.claim(worker, NOOP, 1000)
+
+
+async def test_more_start_than_stand_in_line_at_a_time_though_none_ends(store: Store) -> None:
+    actor = await store.a_user()
+    await store.queues.set(actor, "q", QueueSettings(max_running=5300))
+    for first in range(0, 5400, 600):
+        jobs = [a_job(n, queue="q") for n in range(first, first + 600)]
+        await store.submissions.submit(actor, jobs)
+    worker = await store.a_worker()
+    claimed = []
+
+    async def all_that_may() -> bool:
+        while (await store.upkeep.admit(5000))[0]:
+            pass
+        claimed.extend(await store.work.claim(worker, NOOP, 6000))
+        return len(claimed) >= 5300
+
+    await all_that_may()
+    assert len(claimed) == 5000
+    await eventually(all_that_may)
+    assert len(claimed) == 5300
+
+
+async def test_no_lane_goes_before_jobs_of_a_higher_priority_in_others(store: Store) -> None:
+    """Also with more lanes than a gatekeeper looks at in its first pass."""
+    actor = await store.a_user()
+    await store.queues.set(actor, "q", QueueSettings(max_running=400, max_running_per_key=100))
+    for priority, times in (("low", 5), ("high", 1)):
+        keys = [f"key {n}" for n in range(300) for _ in range(times)]
+        jobs = [
+            a_job(n, queue="q", priority=priority, concurrency_key=key)
+            for n, key in enumerate(keys)
+        ]
+        await store.submissions.submit(actor, jobs)
+    worker = await store.a_worker()
+    await store.upkeep.admit(5000)
+    claimed = await store.work.claim(worker, NOOP, 1000)
+
+    assert len(claimed) == 400
+    started = [await store.job(actor, one.id) for one in claimed]
+    assert sum(job.priority is Priority.HIGH for job in started) == 300
 
 
 async def test_a_limit_that_is_set_while_jobs_run_counts_those(api: Api) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sqlalchemy import (
+    ARRAY,
     BigInteger,
     Boolean,
     CheckConstraint,
@@ -121,4 +122,5 @@ gate_note = Table(
     Column("id", BigInteger, Identity(always=True), primary_key=True),
     Column("queue_id", Integer),
     Column("lane_id", Integer),
+    Column("freed", ARRAY(Integer)),
 )

@@ -83,8 +83,11 @@ noted as (
   returning id
 ),
 freed as (
-  insert into gate_note (lane_id)
-  select distinct lane_id from ended where lane_id is not null and status <> 2
+  insert into gate_note (queue_id, freed)
+  select (select queue_id from flow where id = flow_id), array_agg(distinct lane_id)
+  from ended
+  where lane_id is not null and status <> 2
+  group by flow_id
   returning id
 ),
 counted as (

@@ -57,7 +57,7 @@ by_flow as materialized (
 ),
 watched as materialized (
   -- Most flushes have none, and do not go through their jobs once more to see that.
-  select job_id, user_id, awaited, lane_id
+  select job_id, user_id, flow_id, awaited, lane_id
   from ended
   where (select sum(watched) > 0 from by_flow)
     and (awaited or lane_id is not null)
@@ -69,8 +69,11 @@ noted as (
   returning id
 ),
 freed as (
-  insert into gate_note (lane_id)
-  select distinct lane_id from watched where lane_id is not null
+  insert into gate_note (queue_id, freed)
+  select (select queue_id from flow where id = flow_id), array_agg(distinct lane_id)
+  from watched
+  where lane_id is not null
+  group by flow_id
   returning id
 ),
 counted as (

@@ -1,0 +1,412 @@
+"""Letting jobs with many keys through at less cost."""
+
+from __future__ import annotations
+
+import runpy
+from pathlib import Path
+from typing import Any
+
+from alembic import op
+
+revision = "0012"
+down_revision = "0011"
+branch_labels = None
+depends_on = None
+
+# freed: lanes of the queue that jobs have left, in one note for all that one flush ended. Nobody
+# waits for most of these places: only lanes that are closed are looked at again.
+NOTES = """
+alter table gate_note add column freed int[];
+drop function through_gate, admit, open_gate, reopen_lanes, pass_gate, plan_next;
+"""
+
+# As in 0005; a lane in a note of either kind is kept.
+PRUNE = """
+create or replace function prune_lanes(unused interval, most int)
+returns int language plpgsql as $$
+declare
+  looked int[] := array(
+    select id from lane
+    where used_at < now() - unused
+    order by used_at
+    limit most
+    for update skip locked);
+  pruned int;
+begin
+  delete from lane l
+  where id = any(looked)
+    and is_empty(l)
+    -- others of its key may wait for the place that its last job has left
+    and id not in (
+      select lane_id from gate_note where lane_id is not null
+      union
+      select unnest(freed) from gate_note);
+  get diagnostics pruned = row_count;
+  -- in use: not to be looked at again soon
+  update lane set used_at = now() where id = any(looked);
+  return pruned;
+end
+$$;
+"""
+
+# Jobs count against a limit from the gate on, while they stand in line (ready) and while they run
+# (lease): rows are counted under the lock on the queue, never a number kept.
+ROOM = """
+create function through_gate(
+  gate queue, flows int[],
+  out queued bigint, out running bigint, out started bigint, out last_start timestamptz
+) language sql volatile as $$
+  select (select count(*) from ready where flow_id = any(flows) and lane_id is not null),
+         count(*),
+         count(*) filter (
+           where since > (select at from bucket where queue_id = gate.id and key = '')),
+         max(since)
+  from lease
+  where flow_id = any(flows) and lane_id is not null
+    and (gate.max_running is not null or gate.rate_limit is not null) -- else nobody asks
+$$;
+"""
+
+# One queue at a time, so that a transaction locks one user: whoever locks several does it in order.
+ADMIT = """
+create function admit(most int)
+returns table (looked boolean, admitted int, pause_ms float8)
+-- A bitmap would read all that has ever stood in line since the last vacuum; an index scan marks
+-- what is dead when it meets it, and passes by the next time.
+language plpgsql set enable_bitmapscan = off as $$
+#variable_conflict use_column
+declare
+  gate queue;
+  candidate int;
+  lanes int[];
+  left_lanes int[];
+  is_whole boolean;
+begin
+  admitted := 0;
+  -- A worker that registers takes this lock alone (register_worker).
+  perform pg_advisory_xact_lock_shared(hashtextextended('windlass.served', 0));
+  for candidate in
+    select queue_id from (
+      select coalesce(n.queue_id, l.queue_id) as queue_id
+      from (select * from gate_note order by id limit 1000) n
+      left join lane l on l.id = n.lane_id
+      union
+      (select queue_id from lane where opens_at <= clock_timestamp() limit 100)
+      union
+      (select id from queue where opens_at <= clock_timestamp() limit 100)
+    ) due
+    -- Those that are due every few milliseconds must not keep out the others, nor these those.
+    order by random()
+  loop
+    select * into gate from queue where id = candidate for no key update skip locked;
+    exit when found;
+  end loop;
+  looked := gate.id is not null;
+  if looked then
+    with noted as materialized (
+      delete from gate_note
+      where id = any(array(
+        select id
+        from (
+          select n.id, coalesce(n.queue_id, l.queue_id, gate.id) as queue_id,
+                 sum(cardinality(n.freed)) over (
+                   partition by coalesce(n.queue_id, l.queue_id) order by n.id
+                   rows between unbounded preceding and 1 preceding) as lanes
+          from (select * from gate_note order by id limit 1000) n
+          left join lane l on l.id = n.lane_id
+        ) first
+        -- not more at a time than there is to see soon; one flush has some thousand at most
+        where queue_id = gate.id and coalesce(lanes, 0) < 20000))
+      returning *
+    )
+    select array(select distinct lane_id from noted where lane_id is not null),
+           array(select distinct unnest(freed) from noted),
+           exists (select from noted where lane_id is null and freed is null)
+    into lanes, left_lanes, is_whole;
+    admitted := open_gate(gate, lanes, left_lanes, is_whole, most);
+  end if;
+  select extract(epoch from min(opens_at) - clock_timestamp())::float8 * 1000 into pause_ms
+  from (
+    (select opens_at from lane where opens_at is not null order by opens_at limit 1)
+    union all
+    (select opens_at from queue where opens_at is not null order by opens_at limit 1)
+  ) waits;
+  return next;
+end
+$$;
+
+-- noted: lanes to look at again; freed: those that jobs have left; is_whole: all of the queue.
+create function open_gate(gate queue, noted int[], freed int[], is_whole boolean, most int)
+returns int language plpgsql as $$
+declare
+  flows int[];
+  served int[];
+  through record;
+  looked_at timestamptz;
+  there float8;
+  room bigint;
+  passed int;
+  total int := 0;
+  line constant int := 5000;
+begin
+  select array_agg(id),
+         array_agg(id) filter (where route in (
+           select unnest(routes) from worker where expires_at > now()))
+  into flows, served
+  from flow where queue_id = gate.id;
+  if flows is null then
+    return 0;
+  end if;
+  if exists (select from flow where queue_id = gate.id and regating) then
+    if regate(gate.id, most) then
+      insert into gate_note (queue_id) values (gate.id);
+    end if;
+    is_whole := true;
+  end if;
+  if served is not null and cardinality(served) < cardinality(flows) then
+    noted := noted || send_back(array(select unnest(flows) except select unnest(served)));
+  end if;
+  perform reopen_lanes(gate.id, noted, freed, is_whole);
+  if gate.paused then
+    served := null; -- nothing is let through: it would hold places and tokens while it waits
+  end if;
+  for pass in 1..20 loop -- some 10,000 lanes, half a second
+    looked_at := clock_timestamp(); -- once: what comes while this goes on is not lost
+    select * into through from through_gate(gate, flows);
+    -- No more stand in line than are started soon: who comes later and goes first can still go
+    -- first, and there is little to count. Each of them leaves a note when it ends.
+    room := least(most - total, line - through.queued);
+    if gate.max_running is not null then
+      room := least(room, gate.max_running - through.queued - through.running);
+    end if;
+    if gate.rate_limit is not null then
+      there := tokens_of(gate.id, '', gate.rate_limit, gate.rate_per_ms, gate.rate_burst,
+                         through.queued, through.started, through.last_start, looked_at);
+      room := least(room, floor(there)::bigint);
+    end if;
+    passed := null;
+    if room > 0 and served is not null then
+      -- Few lanes and more of each, which costs less; many when these had not enough.
+      passed := pass_gate(
+        gate, served, room, case pass when 1 then least(500, greatest(64, room / 16)) else 500 end,
+        looked_at);
+    end if;
+    there := there - coalesce(passed, 0);
+    if gate.rate_limit is not null then
+      perform keep_tokens(gate.id, '', there, through.queued + coalesce(passed, 0), looked_at);
+    end if;
+    exit when passed is null;
+    total := total + passed;
+    exit when passed = room;
+  end loop;
+  perform plan_next(gate, served, there, through.queued + coalesce(passed, 0) >= line,
+                    total >= most or coalesce(passed < room, false));
+  return total;
+end
+$$;
+
+-- Where lanes begin, and that nothing is known to hold them up. A place that one lane of a key has
+-- left is a place for all lanes of that key.
+create function reopen_lanes(queue int, noted int[], freed int[], is_whole boolean)
+returns void language sql as $$
+  with wanted as materialized (
+    select id from lane where id = any(noted)
+    union
+    select id from lane where id = any(freed) and not open
+    union
+    select id from lane
+    where queue_id = queue and concurrency_key <> '' and not open
+      and concurrency_key = any(array(
+        select concurrency_key from lane
+        where id = any(noted || freed) and concurrency_key <> ''))
+    union
+    select id from lane where opens_at <= clock_timestamp() and queue_id = queue
+    union
+    select id from lane where is_whole and queue_id = queue
+  ),
+  changed as materialized (
+    -- of most lanes that somebody left nobody waits: nothing is to be written down
+    select l.id, g.head
+    from lane l
+    cross join lateral (
+      select (select rank from gated where lane_id = l.id order by rank, job_id limit 1) as head
+    ) g
+    where l.id = any(array(select id from wanted))
+      and ((l.head, l.open, l.opens_at) is distinct from (g.head, true, null)
+           or l.used_at < now() - interval '10 minutes') -- as in lane_of
+  )
+  update lane
+  set open = true, opens_at = null, head = changed.head, used_at = now()
+  from changed
+  where lane.id = changed.id
+$$;
+
+-- One pass over the first lanes: lets at most `room` jobs through, the oldest ranks first. Returns
+-- how many, null when no lane waits. Lanes that are held up are left out of the next pass.
+create function pass_gate(
+  gate queue, served int[], room bigint, most_lanes bigint, looked_at timestamptz
+) returns int language plpgsql as $$
+declare
+  seen int[];
+  last_rank timestamptz;
+  -- Of each of many lanes only a part is read; what is left comes with the next pass.
+  part bigint := room;
+  are_open boolean[];
+  waits interval[];
+  passed int;
+begin
+  -- Ten seconds are what a job may go before one of a lane that is not looked at: of one priority,
+  -- they are nearly as old. An aging step is longer.
+  select array_agg(id) filter (where number <= most_lanes),
+         coalesce(min(head) filter (where number > most_lanes) + interval '10 s', 'infinity')
+  into seen, last_rank
+  from (
+    select id, head, row_number() over (order by head) as number
+    from lane
+    where queue_id = gate.id and open and head is not null
+      and (flow_id = any(served)) is true -- else an index gives all lanes of these flows
+    order by head
+    limit most_lanes + 1
+  ) first;
+  if seen is null then
+    return null;
+  end if;
+  if cardinality(seen) > 1 then
+    part := least(room, 1 + 5 * room / (4 * cardinality(seen)));
+  end if;
+  with rooms as materialized (
+    -- Of lanes that share a key one has its turn in each pass: what there is need not be divided.
+    select *,
+           row_number() over (partition by concurrency_key order by head, id) as by_key,
+           row_number() over (partition by rate_key order by head, id) as by_rate
+    from lane_rooms(gate, seen, looked_at)
+  ),
+  chosen as materialized (
+    select g.place
+    from rooms r
+    cross join lateral (
+      select ctid as place, rank, job_id
+      from gated
+      where lane_id = r.id
+        and rank between r.head and last_rank -- from the head: not through what has left
+      order by rank, job_id
+      limit greatest(0, least(r.free, floor(r.tokens)::bigint, part))
+    ) g
+    where (r.free is null or r.by_key = 1)
+      and (r.tokens is null or r.by_rate = 1)
+    order by g.rank, g.job_id
+    limit room
+  ),
+  gone as (
+    delete from gated where ctid = any(array(select place from chosen)) returning *
+  ),
+  queued as (
+    insert into ready (job_id, user_id, flow_id, priority, attempts, number, max_attempts,
+                       version, run_at, since, lane_id, awaited, rank)
+    select job_id, user_id, flow_id, priority, attempts, number, max_attempts, version, run_at,
+           since, lane_id, awaited, rank
+    from gone
+  ),
+  passing as materialized (
+    -- Those that were really let through: one that somebody was moving just then stays where it is,
+    -- and its place and token are not taken. Full joins are hashed, as in claim.sql.
+    select r.concurrency_key, r.rate_key
+    from gone g
+    full join rooms r on r.id = g.lane_id
+    where coalesce(g.version, 0) > 0
+  ),
+  paid as (
+    insert into bucket (queue_id, key, tokens, at, unstarted)
+    select gate.id, rate_key, min(r.tokens) - max(c.jobs), looked_at, min(unstarted) + max(c.jobs)
+    from rooms r
+    cross join lateral (select count(*) as jobs from passing where rate_key = r.rate_key) c
+    where r.tokens is not null
+    group by rate_key
+    on conflict (queue_id, key) do update
+    set tokens = excluded.tokens, at = excluded.at, unstarted = excluded.unstarted
+  ),
+  remaining as (
+    select r.id, r.free - coalesce(k.jobs, 0) as free, r.tokens - coalesce(t.jobs, 0) as tokens
+    from rooms r
+    full join (
+      select concurrency_key, count(*) as jobs from passing group by concurrency_key
+    ) k using (concurrency_key)
+    full join (
+      select rate_key, count(*) as jobs from passing group by rate_key
+    ) t on t.rate_key = r.rate_key
+    where coalesce(r.id, 0) > 0
+  )
+  select array_agg(id), array_agg(coalesce(free, 1) > 0 and coalesce(tokens, 1) >= 1),
+         array_agg(case when tokens < 1 and coalesce(free, 1) > 0 then token_wait(
+           tokens, gate.key_rate_limit, gate.key_rate_per_ms, gate.key_rate_burst) end),
+         (select count(*) from gone)
+  into seen, are_open, waits, passed
+  from remaining;
+  update lane
+  set head = (select rank from gated where lane_id = lane.id order by rank, job_id limit 1),
+      open = s.is_open,
+      opens_at = looked_at + s.wait
+  from unnest(seen, are_open, waits) as s(id, is_open, wait)
+  where lane.id = s.id;
+  return passed;
+end
+$$;
+
+-- there: the tokens of the queue's rate limit, null when it has none. is_full: so many stand in
+-- line that no more were let through. Their ends leave notes, maybe only in an hour, and workers
+-- with more slots than that have room before.
+create function plan_next(
+  gate queue, served int[], there float8, is_full boolean, are_more boolean
+) returns void language plpgsql as $$
+declare
+  waiting int;
+  later timestamptz;
+begin
+  select id into waiting
+  from lane
+  where queue_id = gate.id and open and head is not null
+    and (flow_id = any(served)) is true -- as in pass_gate
+  order by head
+  limit 1;
+  if waiting is not null and are_more then
+    insert into gate_note (lane_id) values (waiting);
+  elsif waiting is not null and there < 1 then
+    later := clock_timestamp()
+      + token_wait(there, gate.rate_limit, gate.rate_per_ms, gate.rate_burst);
+  elsif waiting is not null and is_full then
+    later := clock_timestamp() + interval '1 s';
+    if gate.opens_at between clock_timestamp() and later then
+      return;
+    end if;
+  end if;
+  if later is distinct from gate.opens_at then
+    update queue set opens_at = later where id = gate.id;
+  end if;
+end
+$$;
+"""
+
+
+def upgrade() -> None:
+    for part in (NOTES, PRUNE, ROOM, ADMIT):
+        _execute(part)
+
+
+def downgrade() -> None:
+    gates = runpy.run_path(str(Path(__file__).with_name("0005_gates.py")))
+    admission = runpy.run_path(str(Path(__file__).with_name("0006_admission.py")))
+    _execute(
+        "drop function through_gate, lane_rooms, admit, open_gate, reopen_lanes, pass_gate,"
+        " plan_next, lane_of, prune_lanes"
+    )
+    _execute(gates["LANE_OF"])
+    _execute(admission["ROOM"])
+    _execute(admission["ADMIT"])
+    _execute("alter table gate_note drop column freed")
+
+
+def _execute(script: str) -> None:
+    """Run many statements, which the protocol behind `op.execute` does not take at once."""
+    op.execute("select 1")  # SQLAlchemy begins its transaction with the first statement it sees
+    connection: Any = op.get_bind().connection.dbapi_connection
+    connection.run_async(lambda driver: driver.execute(script))
