@@ -65,6 +65,67 @@ create function through_gate(
   where flow_id = any(flows) and lane_id is not null
     and (gate.max_running is not null or gate.rate_limit is not null) -- else nobody asks
 $$;
+
+-- What the limits of their keys leave for these lanes. free: how many may run beside those that do;
+-- tokens: of the rate key. Null is no limit. Windows instead of joins, which could compare each
+-- lane with each.
+create or replace function lane_rooms(gate queue, lanes int[], looked_at timestamptz)
+returns table (id int, concurrency_key text, rate_key text, head timestamptz, free bigint,
+               tokens float8, unstarted bigint)
+language sql volatile as $$
+  with wanted as materialized (
+    select * from lane where id = any(lanes)
+  ),
+  siblings as materialized (
+    select * from wanted
+    union
+    select *
+    from lane
+    where queue_id = gate.id
+      and concurrency_key <> ''
+      and concurrency_key = any(array(select concurrency_key from wanted))
+    union
+    select *
+    from lane
+    where queue_id = gate.id
+      and rate_key <> ''
+      and gate.key_rate_limit is not null
+      and rate_key = any(array(select rate_key from wanted))
+  ),
+  used as (
+    select s.id, s.concurrency_key, s.rate_key, s.head,
+           sum(q.jobs + r.jobs) over (partition by s.concurrency_key) as through,
+           sum(q.jobs) over by_rate as unstarted,
+           sum(r.started) over by_rate as started,
+           max(r.last_start) over by_rate as last_start
+    from (select *, concurrency_key <> '' or rate_key <> '' as has_key from siblings) s
+    cross join lateral (
+      select count(*) as jobs
+      from ready
+      where flow_id = s.flow_id and lane_id = s.id
+        and s.has_key -- else nobody asks
+    ) q
+    cross join lateral (
+      select count(*) as jobs,
+             count(*) filter (
+               where since > (select at from bucket where queue_id = gate.id and key = s.rate_key)
+             ) as started,
+             max(since) as last_start
+      from lease
+      where flow_id = s.flow_id and lane_id = s.id and s.has_key
+    ) r
+    window by_rate as (partition by s.rate_key)
+  )
+  select id, concurrency_key, rate_key, head,
+         case when concurrency_key <> '' then gate.max_running_per_key - through::bigint end,
+         case when rate_key <> '' and gate.key_rate_limit is not null then
+           tokens_of(gate.id, rate_key, gate.key_rate_limit, gate.key_rate_per_ms,
+                     gate.key_rate_burst, unstarted::bigint, started::bigint, last_start,
+                     looked_at) end,
+         unstarted::bigint
+  from used
+  where id = any(lanes)
+$$;
 """
 
 # One queue at a time, so that a transaction locks one user: whoever locks several does it in order.
@@ -209,16 +270,16 @@ $$;
 -- left is a place for all lanes of that key.
 create function reopen_lanes(queue int, noted int[], freed int[], is_whole boolean)
 returns void language sql as $$
-  with wanted as materialized (
-    select id from lane where id = any(noted)
-    union
-    select id from lane where id = any(freed) and not open
+  with told as materialized (
+    select id, concurrency_key, open from lane where id = any(noted || freed)
+  ),
+  wanted as materialized (
+    select id from told where id = any(noted) or not open
     union
     select id from lane
     where queue_id = queue and concurrency_key <> '' and not open
       and concurrency_key = any(array(
-        select concurrency_key from lane
-        where id = any(noted || freed) and concurrency_key <> ''))
+        select concurrency_key from told where concurrency_key <> ''))
     union
     select id from lane where opens_at <= clock_timestamp() and queue_id = queue
     union
@@ -253,6 +314,7 @@ declare
   part bigint := room;
   are_open boolean[];
   waits interval[];
+  lasts timestamptz[];
   passed int;
 begin
   -- Ten seconds are what a job may go before one of a lane that is not looked at: of one priority,
@@ -307,46 +369,47 @@ begin
            since, lane_id, awaited, rank
     from gone
   ),
-  passing as materialized (
-    -- Those that were really let through: one that somebody was moving just then stays where it is,
-    -- and its place and token are not taken. Full joins are hashed, as in claim.sql.
-    select r.concurrency_key, r.rate_key
-    from gone g
-    full join rooms r on r.id = g.lane_id
-    where coalesce(g.version, 0) > 0
+  -- Those that were really let through: one that somebody was moving just then stays where it is,
+  -- and its place and token are not taken.
+  passed_by as materialized (
+    select lane_id, count(*) as jobs, max(rank) as last from gone group by lane_id
+  ),
+  remaining as materialized (
+    select r.id, r.rate_key,
+           r.free - coalesce(sum(p.jobs) over (partition by r.concurrency_key), 0) as free,
+           r.tokens - coalesce(sum(p.jobs) over by_rate, 0) as tokens,
+           r.unstarted + coalesce(sum(p.jobs) over by_rate, 0) as unstarted,
+           greatest(r.head, p.last) as last
+    from rooms r
+    full join passed_by p on p.lane_id = r.id -- hashed, as in claim.sql
+    where coalesce(r.id, 0) > 0
+    window by_rate as (partition by r.rate_key)
   ),
   paid as (
     insert into bucket (queue_id, key, tokens, at, unstarted)
-    select gate.id, rate_key, min(r.tokens) - max(c.jobs), looked_at, min(unstarted) + max(c.jobs)
-    from rooms r
-    cross join lateral (select count(*) as jobs from passing where rate_key = r.rate_key) c
-    where r.tokens is not null
+    select gate.id, rate_key, min(tokens), looked_at, min(unstarted)
+    from remaining
+    where tokens is not null
     group by rate_key
     on conflict (queue_id, key) do update
     set tokens = excluded.tokens, at = excluded.at, unstarted = excluded.unstarted
-  ),
-  remaining as (
-    select r.id, r.free - coalesce(k.jobs, 0) as free, r.tokens - coalesce(t.jobs, 0) as tokens
-    from rooms r
-    full join (
-      select concurrency_key, count(*) as jobs from passing group by concurrency_key
-    ) k using (concurrency_key)
-    full join (
-      select rate_key, count(*) as jobs from passing group by rate_key
-    ) t on t.rate_key = r.rate_key
-    where coalesce(r.id, 0) > 0
   )
   select array_agg(id), array_agg(coalesce(free, 1) > 0 and coalesce(tokens, 1) >= 1),
          array_agg(case when tokens < 1 and coalesce(free, 1) > 0 then token_wait(
            tokens, gate.key_rate_limit, gate.key_rate_per_ms, gate.key_rate_burst) end),
-         (select count(*) from gone)
-  into seen, are_open, waits, passed
+         array_agg(last), (select count(*) from gone)
+  into seen, are_open, waits, lasts, passed
   from remaining;
   update lane
-  set head = (select rank from gated where lane_id = lane.id order by rank, job_id limit 1),
+  set head = (
+        select rank
+        from gated
+        where lane_id = lane.id and rank >= s.last -- not through those that have just left
+        order by rank, job_id
+        limit 1),
       open = s.is_open,
       opens_at = looked_at + s.wait
-  from unnest(seen, are_open, waits) as s(id, is_open, wait)
+  from unnest(seen, are_open, waits, lasts) as s(id, is_open, wait, last)
   where lane.id = s.id;
   return passed;
 end
