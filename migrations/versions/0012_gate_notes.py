@@ -20,32 +20,16 @@ alter table gate_note add column freed int[];
 drop function through_gate, admit, open_gate, reopen_lanes, pass_gate, plan_next;
 """
 
-# As in 0005; a lane in a note of either kind is kept.
-PRUNE = """
-create or replace function prune_lanes(unused interval, most int)
-returns int language plpgsql as $$
-declare
-  looked int[] := array(
-    select id from lane
-    where used_at < now() - unused
-    order by used_at
-    limit most
-    for update skip locked);
-  pruned int;
-begin
-  delete from lane l
-  where id = any(looked)
-    and is_empty(l)
-    -- others of its key may wait for the place that its last job has left
-    and id not in (
-      select lane_id from gate_note where lane_id is not null
-      union
-      select unnest(freed) from gate_note);
-  get diagnostics pruned = row_count;
-  -- in use: not to be looked at again soon
-  update lane set used_at = now() where id = any(looked);
-  return pruned;
-end
+# As in 0005, and no note speaks of it: others of its key may wait for the place that its last job
+# has left. In one look with the lease of that job: a look before may find no note of it yet.
+IS_EMPTY = """
+create or replace function is_empty(l lane) returns boolean volatile language sql as $$
+  select not exists (select from gated where lane_id = l.id)
+     and not exists (select from ready where flow_id = l.flow_id and lane_id = l.id)
+     and not exists (select from lease where flow_id = l.flow_id and lane_id = l.id)
+     and not exists (select from scheduled where lane_id = l.id)
+     and not exists (select from blocked where lane_id = l.id)
+     and not exists (select from gate_note where lane_id = l.id or l.id = any(freed))
 $$;
 """
 
@@ -125,6 +109,58 @@ language sql volatile as $$
          unstarted::bigint
   from used
   where id = any(lanes)
+$$;
+"""
+
+REGATE = """
+-- Moves jobs that stood in line when their queue became limited behind its gate, and counts those
+-- that run. Claims pass these flows by until all are moved. Returns whether there are more.
+create or replace function regate(which int, most int) returns boolean language plpgsql as $$
+declare
+  closed int;
+  lane int;
+  moved int;
+  are_more boolean := false;
+begin
+  -- Lanes first: whoever has just made one may wait for the user.
+  perform lane_of(id, '', '') from flow where queue_id = which and regating;
+  perform from tenant t join queue q using (user_id) where q.id = which for no key update of t;
+  for closed in select id from flow where queue_id = which and regating order by id loop
+    lane := lane_of(closed, '', '');
+    -- Whoever holds one of them is ending it, and may wait for the user.
+    update lease set lane_id = lane
+    where job_id = any(array(
+      select job_id from lease where flow_id = closed and lane_id is null
+      for no key update skip locked)); -- lines are logged meanwhile (log.sql)
+    with loose as materialized (
+      select ctid as place
+      from ready
+      where flow_id = closed and lane_id is null
+      order by rank, job_id
+      limit most
+    ),
+    gone as (
+      delete from ready where ctid = any(array(select place from loose)) returning *
+    ),
+    noted as (
+      insert into gate_note (lane_id) values (lane)
+    )
+    insert into gated (job_id, user_id, flow_id, priority, attempts, number, max_attempts,
+                       version, run_at, since, lane_id, awaited, rank)
+    select job_id, user_id, flow_id, priority, attempts, number, max_attempts, version,
+           run_at, since, lane, awaited, rank
+    from gone;
+    get diagnostics moved = row_count;
+    if moved = most
+       or exists (select from lease where flow_id = closed and lane_id is null) then
+      are_more := true;
+    else
+      -- It stays asleep: the first job that comes through wakes it, and its user, who may sleep.
+      update flow set regating = false where id = closed;
+    end if;
+  end loop;
+  return are_more;
+end
 $$;
 """
 
@@ -343,11 +379,12 @@ begin
            row_number() over (partition by rate_key order by head, id) as by_rate
     from lane_rooms(gate, seen, looked_at)
   ),
-  chosen as materialized (
-    select g.place
+  offered as materialized (
+    select g.place, g.rank, g.job_id, g.number
     from rooms r
     cross join lateral (
-      select ctid as place, rank, job_id
+      select ctid as place, rank, job_id,
+             row_number() over (order by rank, job_id) as number
       from gated
       where lane_id = r.id
         and rank between r.head and last_rank -- from the head: not through what has left
@@ -356,7 +393,14 @@ begin
     ) g
     where (r.free is null or r.by_key = 1)
       and (r.tokens is null or r.by_rate = 1)
-    order by g.rank, g.job_id
+  ),
+  chosen as materialized (
+    -- Not far past what was read of a lane that has more, as with lanes that are not looked at.
+    select place
+    from offered
+    where rank <= (select coalesce(min(rank) + interval '10 s', 'infinity')
+                   from offered where number = part and part < room)
+    order by rank, job_id
     limit room
   ),
   gone as (
@@ -379,7 +423,9 @@ begin
            r.free - coalesce(sum(p.jobs) over (partition by r.concurrency_key), 0) as free,
            r.tokens - coalesce(sum(p.jobs) over by_rate, 0) as tokens,
            r.unstarted + coalesce(sum(p.jobs) over by_rate, 0) as unstarted,
-           greatest(r.head, p.last) as last
+           -- of one that was skipped the rank may be lower
+           greatest(r.head, case when (select count(*) from gone) = (select count(*) from chosen)
+                                 then p.last end) as last
     from rooms r
     full join passed_by p on p.lane_id = r.id -- hashed, as in claim.sql
     where coalesce(r.id, 0) > 0
@@ -451,7 +497,7 @@ $$;
 
 
 def upgrade() -> None:
-    for part in (NOTES, PRUNE, ROOM, ADMIT):
+    for part in (NOTES, IS_EMPTY, ROOM, REGATE, ADMIT):
         _execute(part)
 
 
@@ -460,10 +506,11 @@ def downgrade() -> None:
     admission = runpy.run_path(str(Path(__file__).with_name("0006_admission.py")))
     _execute(
         "drop function through_gate, lane_rooms, admit, open_gate, reopen_lanes, pass_gate,"
-        " plan_next, lane_of, prune_lanes"
+        " plan_next, is_empty, send_back, regate"
     )
-    _execute(gates["LANE_OF"])
+    _execute(gates["IS_EMPTY"])
     _execute(admission["ROOM"])
+    _execute(admission["BACK_BEHIND"])
     _execute(admission["ADMIT"])
     _execute("alter table gate_note drop column freed")
 

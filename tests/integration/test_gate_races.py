@@ -11,6 +11,7 @@ from internal.adapters.postgres.database import Hot
 from internal.adapters.postgres.statements import statement
 from internal.domain.accounts import Actor
 from internal.domain.jobs import Status
+from internal.domain.queues import QueueSettings
 from tests.support.locks import a_transaction, waiting
 from tests.support.postgres import on_every_postgres
 from tests.support.store import ROUTES, Store, an_end
@@ -59,6 +60,27 @@ async def test_a_job_that_moves_just_then_takes_no_place(store: Store, meddle: M
         await _let_through(store)
     assert ran == ([first.id, second.id] if meddle is _edit else [second.id])
     assert (await store.job(actor, second.id)).status is Status.SUCCEEDED
+
+
+@on_every_postgres
+async def test_a_job_that_is_edited_just_then_is_not_left_behind(store: Store) -> None:
+    actor = await store.a_user()
+    await store.queues.set(actor, "default", QueueSettings(max_running=10))
+    worker = await store.a_worker()
+    first, second = await store.submit(actor), await store.submit(actor)
+    async with a_transaction(store) as connection:
+        await _edit(connection, actor, first.id)
+        looking = asyncio.create_task(store.upkeep.admit(100))
+        await waiting(store, 1)
+    await looking
+
+    ran = []
+    for _ in range(2):  # the second passed; with its end the gate is looked at again
+        await _let_through(store)
+        claimed = await store.work.claim(worker, ROUTES, 10)
+        ran += [job.id for job in claimed]
+        await store.work.finish([an_end(job) for job in claimed])
+    assert sorted(ran) == sorted([first.id, second.id])
 
 
 async def test_who_retries_an_expired_job_by_hand_means_it(store: Store) -> None:

@@ -215,6 +215,35 @@ async def test_no_lane_goes_before_jobs_of_a_higher_priority_in_others(store: St
     assert sum(job.priority is Priority.HIGH for job in started) == 300
 
 
+async def test_a_lane_with_many_jobs_is_left_for_no_lower_priority(store: Store) -> None:
+    actor = await store.a_user()
+    await store.queues.set(actor, "q", QueueSettings(max_running=10, max_running_per_key=100))
+    for priority in ("low", "high"):
+        jobs = [a_job(n, queue="q", priority=priority, concurrency_key=priority) for n in range(20)]
+        await store.submissions.submit(actor, jobs)
+    worker = await store.a_worker()
+    await store.upkeep.admit(5000)
+    claimed = await store.work.claim(worker, NOOP, 100)
+
+    started = [await store.job(actor, one.id) for one in claimed]
+    assert [job.priority for job in started] == [Priority.HIGH] * 10
+
+
+async def test_a_queue_that_is_limited_while_its_user_sleeps_wakes_them(store: Store) -> None:
+    actor = await store.a_user()
+    worker = await store.a_worker()
+    await store.submissions.submit(actor, [a_job(queue="q")])
+    (first,) = await store.work.claim(worker, NOOP, 1)
+    await store.work.finish([an_end(first)])
+    await store.upkeep.tend_flows(100)
+    await store.queues.set(actor, "q", QueueSettings(max_running=1))
+    while (await store.upkeep.admit(100))[0]:
+        pass
+    await store.submissions.submit(actor, [a_job(queue="q")])
+    await store.upkeep.admit(100)
+    assert len(await store.work.claim(worker, NOOP, 1)) == 1
+
+
 async def test_a_limit_that_is_set_while_jobs_run_counts_those(api: Api) -> None:
     user, meter = await api.a_user(), Meter()
     meter.go_on.clear()
