@@ -121,6 +121,7 @@ declare
   lane int;
   moved int;
   are_more boolean := false;
+  done int[];
 begin
   -- Lanes first: whoever has just made one may wait for the user.
   perform lane_of(id, '', '') from flow where queue_id = which and regating;
@@ -155,10 +156,19 @@ begin
        or exists (select from lease where flow_id = closed and lane_id is null) then
       are_more := true;
     else
-      -- It stays asleep: the first job that comes through wakes it, and its user, who may sleep.
-      update flow set regating = false where id = closed;
+      done := done || closed;
     end if;
   end loop;
+  update flow set regating = false where id = any(done);
+  -- Those without jobs in line stay asleep: the first that comes through wakes them, and their user.
+  -- Others had come through before the limit was lifted and set again.
+  done := array(
+    select id from flow
+    where id = any(done) and not paused and exists (select from ready where flow_id = flow.id));
+  update flow set awake = true, low = '-infinity' where id = any(done);
+  if cardinality(done) > 0 then
+    perform wake_tenants(array[(select user_id from queue where id = which)], done);
+  end if;
   return are_more;
 end
 $$;

@@ -244,6 +244,20 @@ async def test_a_queue_that_is_limited_while_its_user_sleeps_wakes_them(store: S
     assert len(await store.work.claim(worker, NOOP, 1)) == 1
 
 
+async def test_jobs_that_stand_in_line_stay_there_while_their_limit_is_lifted_and_set(
+    store: Store,
+) -> None:
+    actor = await store.a_user()
+    worker = await store.a_worker()
+    await store.queues.set(actor, "q", QueueSettings(max_running=3))
+    await store.submissions.submit(actor, [a_job(n, queue="q") for n in range(3)])
+    await store.upkeep.admit(100)
+    await store.queues.set(actor, "q", QueueSettings())
+    await store.queues.set(actor, "q", QueueSettings(max_running=3))
+    await store.upkeep.admit(100)
+    assert len(await store.work.claim(worker, NOOP, 10)) == 3
+
+
 async def test_a_limit_that_is_set_while_jobs_run_counts_those(api: Api) -> None:
     user, meter = await api.a_user(), Meter()
     meter.go_on.clear()
