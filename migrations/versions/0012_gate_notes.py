@@ -17,7 +17,8 @@ depends_on = None
 # waits for most of these places: only lanes that are closed are looked at again.
 NOTES = """
 alter table gate_note add column freed int[];
-drop function through_gate, admit, open_gate, reopen_lanes, pass_gate, plan_next;
+create index lane_closed on lane (queue_id) where not open;
+drop function through_gate, lane_rooms, admit, open_gate, reopen_lanes, pass_gate, plan_next;
 """
 
 # As in 0005, and no note speaks of it: others of its key may wait for the place that its last job
@@ -40,7 +41,10 @@ create function through_gate(
   gate queue, flows int[],
   out queued bigint, out running bigint, out started bigint, out last_start timestamptz
 ) language sql volatile as $$
-  select (select count(*) from ready where flow_id = any(flows) and lane_id is not null),
+  select (select count(*) from ready
+          where flow_id = any(flows)
+            -- not by the index over lanes: in the order of ranks they lie side by side
+            and (lane_id is not null) is true),
          count(*),
          count(*) filter (
            where since > (select at from bucket where queue_id = gate.id and key = '')),
@@ -53,9 +57,9 @@ $$;
 -- What the limits of their keys leave for these lanes. free: how many may run beside those that do;
 -- tokens: of the rate key. Null is no limit. Windows instead of joins, which could compare each
 -- lane with each.
-create or replace function lane_rooms(gate queue, lanes int[], looked_at timestamptz)
-returns table (id int, concurrency_key text, rate_key text, head timestamptz, free bigint,
-               tokens float8, unstarted bigint)
+create function lane_rooms(gate queue, lanes int[], looked_at timestamptz)
+returns table (id int, concurrency_key text, rate_key text, free bigint, tokens float8,
+               unstarted bigint)
 language sql volatile as $$
   with wanted as materialized (
     select * from lane where id = any(lanes)
@@ -77,12 +81,16 @@ language sql volatile as $$
       and rate_key = any(array(select rate_key from wanted))
   ),
   used as (
-    select s.id, s.concurrency_key, s.rate_key, s.head,
+    select s.id, s.concurrency_key, s.rate_key,
            sum(q.jobs + r.jobs) over (partition by s.concurrency_key) as through,
            sum(q.jobs) over by_rate as unstarted,
            sum(r.started) over by_rate as started,
            max(r.last_start) over by_rate as last_start
-    from (select *, concurrency_key <> '' or rate_key <> '' as has_key from siblings) s
+    from (
+      select *,
+             concurrency_key <> '' or rate_key <> '' and gate.key_rate_limit is not null as has_key
+      from siblings
+    ) s
     cross join lateral (
       select count(*) as jobs
       from ready
@@ -100,7 +108,7 @@ language sql volatile as $$
     ) r
     window by_rate as (partition by s.rate_key)
   )
-  select id, concurrency_key, rate_key, head,
+  select id, concurrency_key, rate_key,
          case when concurrency_key <> '' then gate.max_running_per_key - through::bigint end,
          case when rate_key <> '' and gate.key_rate_limit is not null then
            tokens_of(gate.id, rate_key, gate.key_rate_limit, gate.key_rate_per_ms,
@@ -160,7 +168,7 @@ begin
     end if;
   end loop;
   update flow set regating = false where id = any(done);
-  -- Those without jobs in line stay asleep: the first that comes through wakes them, and their user.
+  -- Those without jobs in line sleep on: the first that comes through wakes them, and their user.
   -- Others had come through before the limit was lifted and set again.
   done := array(
     select id from flow
@@ -249,6 +257,8 @@ declare
   flows int[];
   served int[];
   through record;
+  woken int[];
+  heads timestamptz[];
   looked_at timestamptz;
   there float8;
   room bigint;
@@ -273,10 +283,11 @@ begin
   if served is not null and cardinality(served) < cardinality(flows) then
     noted := noted || send_back(array(select unnest(flows) except select unnest(served)));
   end if;
-  perform reopen_lanes(gate.id, noted, freed, is_whole);
   if gate.paused then
     served := null; -- nothing is let through: it would hold places and tokens while it waits
   end if;
+  select coalesce(array_agg(id), '{}'), array_agg(head) into woken, heads
+  from wake_lanes(gate.id, served, noted, freed, is_whole);
   for pass in 1..20 loop -- some 10,000 lanes, half a second
     looked_at := clock_timestamp(); -- once: what comes while this goes on is not lost
     select * into through from through_gate(gate, flows);
@@ -293,9 +304,11 @@ begin
     end if;
     passed := null;
     if room > 0 and served is not null then
-      -- Few lanes and more of each, which costs less; many when these had not enough.
-      passed := pass_gate(
-        gate, served, room, case pass when 1 then least(500, greatest(64, room / 16)) else 500 end,
+      -- Few lanes and more of each, which costs less; many when these have not enough.
+      select * into passed, woken, heads
+      from pass_gate(
+        gate, served, woken, heads, room,
+        case pass when 1 then least(500, greatest(32, room / 32, cardinality(woken))) else 500 end,
         looked_at);
     end if;
     there := there - coalesce(passed, 0);
@@ -306,6 +319,10 @@ begin
     total := total + passed;
     exit when passed = room;
   end loop;
+  update lane
+  set open = true, opens_at = null, head = w.head
+  from unnest(woken, heads) as w(id, head)
+  where lane.id = w.id;
   perform plan_next(gate, served, there, through.queued + coalesce(passed, 0) >= line,
                     total >= most or coalesce(passed < room, false));
   return total;
@@ -313,17 +330,22 @@ end
 $$;
 
 -- Where lanes begin, and that nothing is known to hold them up. A place that one lane of a key has
--- left is a place for all lanes of that key.
-create function reopen_lanes(queue int, noted int[], freed int[], is_whole boolean)
-returns void language sql as $$
+-- left is a place for all lanes of that key. Closed lanes where jobs wait are returned with their
+-- heads and left as they are: most close again in the pass that comes, and need not be written.
+create function wake_lanes(queue int, served int[], noted int[], freed int[], is_whole boolean)
+returns table (id int, head timestamptz) language sql as $$
   with told as materialized (
-    select id, concurrency_key, open from lane where id = any(noted || freed)
+    select id, concurrency_key, open
+    from lane
+    where id = any(noted || case
+      when exists (select from lane where queue_id = queue and not open) then freed end)
   ),
   wanted as materialized (
     select id from told where id = any(noted) or not open
     union
     select id from lane
-    where queue_id = queue and concurrency_key <> '' and not open
+    where queue_id = queue and concurrency_key <> ''
+      and not coalesce(open, true) -- not by the index over those: it would compare each with each
       and concurrency_key = any(array(
         select concurrency_key from told where concurrency_key <> ''))
     union
@@ -333,51 +355,73 @@ returns void language sql as $$
   ),
   changed as materialized (
     -- of most lanes that somebody left nobody waits: nothing is to be written down
-    select l.id, g.head
+    select l.id, g.head,
+           l.open or g.head is null or (l.flow_id = any(served)) is not true
+           or l.used_at < now() - interval '10 minutes' as is_written -- as in lane_of
     from lane l
     cross join lateral (
       select (select rank from gated where lane_id = l.id order by rank, job_id limit 1) as head
+      offset 0 -- look for it once
     ) g
     where l.id = any(array(select id from wanted))
-      and ((l.head, l.open, l.opens_at) is distinct from (g.head, true, null)
-           or l.used_at < now() - interval '10 minutes') -- as in lane_of
+      and (case when g.head is null then l.head is not null or l.opens_at is not null
+                else (l.head, l.open, l.opens_at) is distinct from (g.head, true, null) end
+           or l.used_at < now() - interval '10 minutes')
+  ),
+  written as (
+    update lane
+    set open = true, opens_at = null, head = changed.head, used_at = now()
+    from changed
+    where lane.id = changed.id
+      and is_written
   )
-  update lane
-  set open = true, opens_at = null, head = changed.head, used_at = now()
-  from changed
-  where lane.id = changed.id
+  select id, head from changed where not is_written
 $$;
 
--- One pass over the first lanes: lets at most `room` jobs through, the oldest ranks first. Returns
--- how many, null when no lane waits. Lanes that are held up are left out of the next pass.
+-- One pass over the first lanes, of those that are open and of those that were woken: lets at most
+-- `room` jobs through, the oldest ranks first. Returns how many, null when no lane waits, and which
+-- of the woken ones it did not look at. Lanes that are held up are left out of the next pass.
 create function pass_gate(
-  gate queue, served int[], room bigint, most_lanes bigint, looked_at timestamptz
-) returns int language plpgsql as $$
+  gate queue, served int[], woken int[], heads timestamptz[], room bigint, most_lanes bigint,
+  looked_at timestamptz,
+  out passed int, out still_woken int[], out their_heads timestamptz[]
+) language plpgsql as $$
 declare
   seen int[];
+  starts timestamptz[];
   last_rank timestamptz;
   -- Of each of many lanes only a part is read; what is left comes with the next pass.
   part bigint := room;
   are_open boolean[];
   waits interval[];
   lasts timestamptz[];
-  passed int;
 begin
   -- Ten seconds are what a job may go before one of a lane that is not looked at: of one priority,
   -- they are nearly as old. An aging step is longer.
   select array_agg(id) filter (where number <= most_lanes),
+         array_agg(head) filter (where number <= most_lanes),
          coalesce(min(head) filter (where number > most_lanes) + interval '10 s', 'infinity')
-  into seen, last_rank
+  into seen, starts, last_rank
   from (
     select id, head, row_number() over (order by head) as number
-    from lane
-    where queue_id = gate.id and open and head is not null
-      and (flow_id = any(served)) is true -- else an index gives all lanes of these flows
+    from (
+      (select id, head
+       from lane
+       where queue_id = gate.id and open and head is not null
+         and (flow_id = any(served)) is true -- else an index gives all lanes of these flows
+       order by head
+       limit most_lanes + 1)
+      union all
+      select * from unnest(woken, heads)
+    ) as either(id, head)
     order by head
     limit most_lanes + 1
   ) first;
+  select coalesce(array_agg(id), '{}'), array_agg(head) into still_woken, their_heads
+  from unnest(woken, heads) as w(id, head)
+  where (id in (select unnest(seen))) is not true; -- hashed
   if seen is null then
-    return null;
+    return;
   end if;
   if cardinality(seen) > 1 then
     part := least(room, 1 + 5 * room / (4 * cardinality(seen)));
@@ -388,6 +432,7 @@ begin
            row_number() over (partition by concurrency_key order by head, id) as by_key,
            row_number() over (partition by rate_key order by head, id) as by_rate
     from lane_rooms(gate, seen, looked_at)
+    join unnest(seen, starts) as s(id, head) using (id)
   ),
   offered as materialized (
     select g.place, g.rank, g.job_id, g.number
@@ -457,17 +502,21 @@ begin
   into seen, are_open, waits, lasts, passed
   from remaining;
   update lane
-  set head = (
-        select rank
-        from gated
-        where lane_id = lane.id and rank >= s.last -- not through those that have just left
-        order by rank, job_id
-        limit 1),
-      open = s.is_open,
-      opens_at = looked_at + s.wait
-  from unnest(seen, are_open, waits, lasts) as s(id, is_open, wait, last)
-  where lane.id = s.id;
-  return passed;
+  set head = s.head, open = s.is_open, opens_at = looked_at + s.wait
+  from (
+    select *,
+           (select rank
+            from gated
+            where lane_id = s.id and rank >= s.last -- not through those that have just left
+            order by rank, job_id
+            limit 1) as head
+    from unnest(seen, are_open, waits, lasts) as s(id, is_open, wait, last)
+    offset 0 -- look for it once
+  ) s
+  where lane.id = s.id
+    -- The head of a lane that was closed and stays so may lag: it is looked for when it is woken.
+    and (lane.open or s.is_open or s.wait is not null or lane.opens_at is not null
+         or lane.head is null or s.head is null);
 end
 $$;
 
@@ -515,14 +564,14 @@ def downgrade() -> None:
     gates = runpy.run_path(str(Path(__file__).with_name("0005_gates.py")))
     admission = runpy.run_path(str(Path(__file__).with_name("0006_admission.py")))
     _execute(
-        "drop function through_gate, lane_rooms, admit, open_gate, reopen_lanes, pass_gate,"
+        "drop function through_gate, lane_rooms, admit, open_gate, wake_lanes, pass_gate,"
         " plan_next, is_empty, send_back, regate"
     )
     _execute(gates["IS_EMPTY"])
     _execute(admission["ROOM"])
     _execute(admission["BACK_BEHIND"])
     _execute(admission["ADMIT"])
-    _execute("alter table gate_note drop column freed")
+    _execute("drop index lane_closed; alter table gate_note drop column freed")
 
 
 def _execute(script: str) -> None:

@@ -14,7 +14,7 @@ import pytest
 from internal.domain.accounts import Actor
 from internal.domain.errors import InvalidStateError, UnavailableError
 from internal.domain.queues import QueueSettings, RateLimit
-from tests.support.gates import look
+from tests.support.gates import age_lanes, look
 from tests.support.postgres import on_every_postgres
 from tests.support.store import Store, a_job, an_end
 from tests.support.store import open_store as store_of_its_own
@@ -27,16 +27,6 @@ QUEUES = ("a", "b", "c")
 TYPES = ("noop", "rare")
 ROUTES = ("pull:noop", "pull:rare")
 DEADLOCKS = "select deadlocks from pg_stat_database where datname = current_database()"
-OLD_LANES = """
-    update lane set used_at = now() - interval '2 hours'
-    where id in (select id from lane order by id for update skip locked)
-"""
-# Lanes age in no time here: whoever saw one young must be done before it is pruned, as all are
-# whose transactions last less than the hour that it takes.
-YOUNGER = """
-    select count(*) from pg_stat_activity
-    where datname = current_database() and pid <> pg_backend_pid() and xact_start < $1
-"""
 
 
 @on_every_postgres
@@ -151,11 +141,7 @@ class Storm:
 
     async def _prune(self) -> None:
         async with self._pruning:
-            async with self._store.database.hot() as connection:
-                await connection.execute(OLD_LANES)
-                aged = await connection.fetchval("select clock_timestamp()")
-                while await connection.fetchval(YOUNGER, aged):  # noqa: ASYNC110 - no event for it
-                    await asyncio.sleep(0.001)
+            await age_lanes(self._store)
             await self._store.upkeep.prune()
 
 

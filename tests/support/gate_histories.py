@@ -18,7 +18,7 @@ from internal.domain.errors import InvalidStateError
 from internal.domain.jobs import Outcome, Settlement, settle
 from internal.domain.ports.work import ClaimedJob, Finish, Lease
 from internal.domain.queues import QueueSettings, RateLimit
-from tests.support.gates import Gate, look
+from tests.support.gates import Gate, age_lanes, look
 from tests.support.invariants import violations
 from tests.support.store import TTL, Store, a_job, an_end
 from tests.support.truth import Truth
@@ -53,6 +53,7 @@ class GateHistory:
         self._held: list[ClaimedJob] = []
         self._retried: set[UUID] = set()
         self._before: dict[int, Gate] = {}
+        self._pruning = asyncio.Lock()
         self._deeds: list[tuple[Deed, int]] = [
             (self._submit, 12),
             (self._admit, 12),
@@ -257,6 +258,6 @@ class GateHistory:
         await self._store.upkeep.fold_counters(1000)
 
     async def _prune(self) -> None:
-        """An hour later, as for lanes."""
-        await self._store.execute("update lane set used_at = now() - interval '2 hours'")
-        await self._store.upkeep.prune()
+        async with self._pruning:
+            await age_lanes(self._store)
+            await self._store.upkeep.prune()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from typing import Any, Final
 
@@ -32,6 +33,14 @@ JOBS: Final = """
     join flow f on f.id = w.flow_id
     join job j on j.id = w.job_id
     left join lane l on l.id = w.lane_id and l.flow_id = w.flow_id
+"""
+OLD_LANES: Final = """
+    update lane set used_at = now() - interval '2 hours'
+    where id in (select id from lane order by id for update skip locked)
+"""
+YOUNGER: Final = """
+    select count(*) from pg_stat_activity
+    where datname = current_database() and pid <> pg_backend_pid() and xact_start < $1
 """
 
 
@@ -124,3 +133,16 @@ async def look(store: Store) -> list[Gate]:
         queues = [dict(row) for row in await connection.fetch(QUEUES)]
         jobs = [dict(row) for row in await connection.fetch(JOBS)]
     return [Gate(each, [job for job in jobs if job["queue_id"] == each["id"]]) for each in queues]
+
+
+async def age_lanes(store: Store) -> None:
+    """Two hours pass for every lane.
+
+    Whoever saw one young is done before it may be pruned, as all are whose transactions last less
+    than the hour that it takes.
+    """
+    async with store.database.hot() as connection:
+        await connection.execute(OLD_LANES)
+        aged = await connection.fetchval("select clock_timestamp()")
+        while await connection.fetchval(YOUNGER, aged):  # noqa: ASYNC110 - no event for it
+            await asyncio.sleep(0.001)

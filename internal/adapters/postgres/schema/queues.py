@@ -95,6 +95,7 @@ lane = Table(
     Column("used_at", Moment, nullable=False, server_default=NOW),
     UniqueConstraint("flow_id", "concurrency_key", "rate_key", name="lane_name"),
     Index("lane_in_line", "queue_id", "head", postgresql_where=text("open and head is not null")),
+    Index("lane_closed", "queue_id", postgresql_where=text("not open")),
     Index("lane_to_open", "opens_at", postgresql_where=text("opens_at is not null")),
     Index(
         "lane_by_concurrency",
