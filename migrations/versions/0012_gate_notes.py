@@ -198,6 +198,9 @@ declare
   is_whole boolean;
 begin
   admitted := 0;
+  -- Nobody waits for the disk: should this be lost, the jobs are at the gate still, and so are the
+  -- notes. A claim that has seen them let through writes this to the disk with its own commit.
+  perform set_config('synchronous_commit', 'off', true);
   -- A worker that registers takes this lock alone (register_worker).
   perform pg_advisory_xact_lock_shared(hashtextextended('windlass.served', 0));
   for candidate in
