@@ -167,13 +167,10 @@ begin
       done := done || closed;
     end if;
   end loop;
-  update flow set regating = false where id = any(done);
-  -- Those without jobs in line sleep on: the first that comes through wakes them, and their user.
-  -- Others had come through before the limit was lifted and set again.
-  done := array(
-    select id from flow
-    where id = any(done) and not paused and exists (select from ready where flow_id = flow.id));
-  update flow set awake = true, low = '-infinity' where id = any(done);
+  -- What is put back in line just now may have found its flow closed: it wakes in any case, and
+  -- whoever tends the flows sends it to sleep when it has no jobs.
+  update flow set regating = false, awake = not paused, low = '-infinity' where id = any(done);
+  done := array(select id from flow where id = any(done) and not paused);
   if cardinality(done) > 0 then
     perform wake_tenants(array[(select user_id from queue where id = which)], done);
   end if;
@@ -344,7 +341,7 @@ returns table (id int, head timestamptz) language sql as $$
       when exists (select from lane where queue_id = queue and not open) then freed end)
   ),
   wanted as materialized (
-    select id from told where id = any(noted) or not open
+    select id from told where not open or id in (select unnest(noted)) -- hashed
     union
     select id from lane
     where queue_id = queue and concurrency_key <> ''
@@ -505,7 +502,9 @@ begin
   into seen, are_open, waits, lasts, passed
   from remaining;
   update lane
-  set head = s.head, open = s.is_open, opens_at = looked_at + s.wait
+  set head = s.head,
+      open = s.is_open or s.head is null, -- of one where nothing waits nobody asks
+      opens_at = case when s.head is not null then looked_at + s.wait end
   from (
     select *,
            (select rank
@@ -519,7 +518,7 @@ begin
   where lane.id = s.id
     -- The head of a lane that was closed and stays so may lag: it is looked for when it is woken.
     and (lane.open or s.is_open or s.wait is not null or lane.opens_at is not null
-         or lane.head is null or s.head is null);
+         or lane.head is null or s.head is null or s.head < lane.head);
 end
 $$;
 

@@ -9,12 +9,13 @@ import pytest
 
 from internal.adapters.postgres.database import Hot
 from internal.adapters.postgres.statements import statement
+from internal.adapters.postgres.work import record, unstarted
 from internal.domain.accounts import Actor
 from internal.domain.jobs import Status
 from internal.domain.queues import QueueSettings
 from tests.support.locks import a_transaction, waiting
 from tests.support.postgres import on_every_postgres
-from tests.support.store import ROUTES, Store, an_end
+from tests.support.store import AGING, ROUTES, Store, an_end
 
 Meddle = Callable[[Hot, Actor, object], Awaitable[object]]
 
@@ -81,6 +82,28 @@ async def test_a_job_that_is_edited_just_then_is_not_left_behind(store: Store) -
         ran += [job.id for job in claimed]
         await store.work.finish([an_end(job) for job in claimed])
     assert sorted(ran) == sorted([first.id, second.id])
+
+
+async def test_a_job_that_is_handed_back_while_its_queue_closes_is_not_left_asleep(
+    store: Store,
+) -> None:
+    """Its user is being served, so that whoever hands it back does not wait for them."""
+    actor, worker = await store.a_user(), await store.a_worker()
+    await store.queues.set(actor, "q", QueueSettings(max_running=3))
+    job = await store.submit(actor, queue="q")
+    await _let_through(store)
+    claimed = await store.claim_one(worker)
+    for _ in range(20):
+        await store.submit(actor, queue="other")
+    await store.work.claim(worker, ROUTES, 3)
+    await store.queues.set(actor, "q", QueueSettings())
+    await store.queues.set(actor, "q", QueueSettings(max_running=3))
+    async with a_transaction(store) as connection:
+        await record(connection, AGING, [unstarted(job.id, claimed.token, claimed.attempts)])
+        await _let_through(store)
+    await _let_through(store)
+
+    assert job.id in {each.id for each in await store.work.claim(worker, ROUTES, 100)}
 
 
 async def test_who_retries_an_expired_job_by_hand_means_it(store: Store) -> None:

@@ -229,6 +229,22 @@ async def test_a_lane_with_many_jobs_is_left_for_no_lower_priority(store: Store)
     assert [job.priority for job in started] == [Priority.HIGH] * 10
 
 
+async def test_who_goes_first_behind_a_full_key_is_where_its_lane_begins(store: Store) -> None:
+    """As `why` counts by it who goes before a job."""
+    actor = await store.a_user()
+    worker = await store.a_worker()
+    for priority in ("medium", "high"):
+        jobs = [a_job(n, queue="q", concurrency_key="a", priority=priority) for n in range(3)]
+        await store.submissions.submit(actor, jobs)
+        while (await store.upkeep.admit(100))[0]:
+            pass
+        await store.work.claim(worker, NOOP, 10)
+
+    (gate,) = await look(store)
+    assert len(gate.through()) == 1
+    assert gate.before_their_heads() == []
+
+
 async def test_a_queue_that_is_limited_while_its_user_sleeps_wakes_them(store: Store) -> None:
     actor = await store.a_user()
     worker = await store.a_worker()

@@ -97,6 +97,8 @@ class GateHistory:
         for gate in self._before.values():
             stuck = gate.might_go_through()
             assert stuck == [], f"these wait for nothing: {stuck}\nat {gate}"
+            hidden = gate.before_their_heads()
+            assert hidden == [], f"these stand before the heads of their lanes: {hidden}"
 
     async def finish(self) -> None:
         """Without limits everything runs to its end."""

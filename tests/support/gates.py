@@ -18,17 +18,17 @@ QUEUES: Final = """
     from queue
 """
 JOBS: Final = """
-    select f.queue_id, w.place, w.job_id, w.lane_id, l.id is not null as has_lane,
+    select f.queue_id, w.place, w.job_id, w.lane_id, w.rank, l.id is not null as has_lane,
            l.head, l.open, l.opens_at,
            coalesce(l.concurrency_key, j.concurrency_key, '') as concurrency_key,
            coalesce(l.rate_key, j.rate_key, '') as rate_key,
            f.route in (select unnest(routes) from worker where expires_at > now()) as served
     from (
-      select 'gated' as place, job_id, flow_id, lane_id from gated
+      select 'gated' as place, job_id, flow_id, lane_id, rank from gated
       union all
-      select 'ready', job_id, flow_id, lane_id from ready
+      select 'ready', job_id, flow_id, lane_id, rank from ready
       union all
-      select 'lease', job_id, flow_id, lane_id from lease
+      select 'lease', job_id, flow_id, lane_id, null from lease
     ) w
     join flow f on f.id = w.flow_id
     join job j on j.id = w.job_id
@@ -113,6 +113,11 @@ class Gate(msgspec.Struct):
         return [
             job for job in self.jobs if job["place"] == "gated" and self._is_free(job, starting)
         ]
+
+    def before_their_heads(self) -> list[dict[str, Any]]:
+        """Jobs that wait before the place where their lane is said to begin."""
+        gated = [job for job in self.jobs if job["place"] == "gated"]
+        return [job for job in gated if job["head"] is None or job["head"] > job["rank"]]
 
     def _is_free(self, job: dict[str, Any], starting: Counter[str]) -> bool:
         key, rate_key = job["concurrency_key"], job["rate_key"]
