@@ -378,9 +378,39 @@ returns table (id int, head timestamptz) language sql as $$
   select id, head from changed where not is_written
 $$;
 
--- One pass over the first lanes, of those that are open and of those that were woken: lets at most
--- `room` jobs through, the oldest ranks first. Returns how many, null when no lane waits, and which
--- of the woken ones it did not look at. Lanes that are held up are left out of the next pass.
+-- The first lanes, of those that are open and of those that were woken, with their heads; null when
+-- there are none. last_rank: how far to go while others are not looked at. A job may go ten seconds
+-- before one of those: of one priority, they are nearly as old. An aging step is longer.
+create function first_lanes(
+  gate queue, served int[], woken int[], heads timestamptz[], most bigint,
+  out seen int[], out starts timestamptz[], out last_rank timestamptz
+) language plpgsql as $$
+begin
+  select array_agg(id) filter (where number <= most),
+         array_agg(head) filter (where number <= most),
+         coalesce(min(head) filter (where number > most) + interval '10 s', 'infinity')
+  into seen, starts, last_rank
+  from (
+    select id, head, row_number() over (order by head) as number
+    from (
+      (select id, head
+       from lane
+       where queue_id = gate.id and open and head is not null
+         and (flow_id = any(served)) is true -- else an index gives all lanes of these flows
+       order by head
+       limit most + 1)
+      union all
+      select * from unnest(woken, heads)
+    ) as either(id, head)
+    order by head
+    limit most + 1
+  ) first;
+end
+$$;
+
+-- One pass over the first lanes: lets at most `room` jobs through, the oldest ranks first. Returns
+-- how many, null when no lane waits, and which of the woken lanes it did not look at. The next pass
+-- leaves out lanes that are held up.
 create function pass_gate(
   gate queue, served int[], woken int[], heads timestamptz[], room bigint, most_lanes bigint,
   looked_at timestamptz,
@@ -396,27 +426,7 @@ declare
   waits interval[];
   lasts timestamptz[];
 begin
-  -- Ten seconds are what a job may go before one of a lane that is not looked at: of one priority,
-  -- they are nearly as old. An aging step is longer.
-  select array_agg(id) filter (where number <= most_lanes),
-         array_agg(head) filter (where number <= most_lanes),
-         coalesce(min(head) filter (where number > most_lanes) + interval '10 s', 'infinity')
-  into seen, starts, last_rank
-  from (
-    select id, head, row_number() over (order by head) as number
-    from (
-      (select id, head
-       from lane
-       where queue_id = gate.id and open and head is not null
-         and (flow_id = any(served)) is true -- else an index gives all lanes of these flows
-       order by head
-       limit most_lanes + 1)
-      union all
-      select * from unnest(woken, heads)
-    ) as either(id, head)
-    order by head
-    limit most_lanes + 1
-  ) first;
+  select * into seen, starts, last_rank from first_lanes(gate, served, woken, heads, most_lanes);
   select coalesce(array_agg(id), '{}'), array_agg(head) into still_woken, their_heads
   from unnest(woken, heads) as w(id, head)
   where (id in (select unnest(seen))) is not true; -- hashed
@@ -501,9 +511,20 @@ begin
          array_agg(last), (select count(*) from gone)
   into seen, are_open, waits, lasts, passed
   from remaining;
+  perform keep_lanes(seen, are_open, waits, lasts, looked_at);
+end
+$$;
+
+-- Writes down how a pass leaves lanes: whether they are open, how long the next token takes, what
+-- rank went through last. The head of a lane that was closed and stays so may lag: it is looked for
+-- when it is woken. One where nothing waits is open, so that nobody asks whether it may open.
+create function keep_lanes(
+  lanes int[], are_open boolean[], waits interval[], lasts timestamptz[], looked_at timestamptz
+) returns void language plpgsql as $$
+begin
   update lane
   set head = s.head,
-      open = s.is_open or s.head is null, -- of one where nothing waits nobody asks
+      open = s.is_open or s.head is null,
       opens_at = case when s.head is not null then looked_at + s.wait end
   from (
     select *,
@@ -512,11 +533,10 @@ begin
             where lane_id = s.id and rank >= s.last -- not through those that have just left
             order by rank, job_id
             limit 1) as head
-    from unnest(seen, are_open, waits, lasts) as s(id, is_open, wait, last)
+    from unnest(lanes, are_open, waits, lasts) as s(id, is_open, wait, last)
     offset 0 -- look for it once
   ) s
   where lane.id = s.id
-    -- The head of a lane that was closed and stays so may lag: it is looked for when it is woken.
     and (lane.open or s.is_open or s.wait is not null or lane.opens_at is not null
          or lane.head is null or s.head is null or s.head < lane.head);
 end
@@ -566,8 +586,8 @@ def downgrade() -> None:
     gates = runpy.run_path(str(Path(__file__).with_name("0005_gates.py")))
     admission = runpy.run_path(str(Path(__file__).with_name("0006_admission.py")))
     _execute(
-        "drop function through_gate, lane_rooms, admit, open_gate, wake_lanes, pass_gate,"
-        " plan_next, is_empty, send_back, regate"
+        "drop function through_gate, lane_rooms, admit, open_gate, wake_lanes, first_lanes,"
+        " pass_gate, keep_lanes, plan_next, is_empty, send_back, regate"
     )
     _execute(gates["IS_EMPTY"])
     _execute(admission["ROOM"])
