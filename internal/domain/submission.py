@@ -24,6 +24,7 @@ LONGEST_DELAY_MS: Final = 10 * 365 * 24 * 3600 * 1000
 MAX_TIMEOUT_MS: Final = milliseconds(LONGEST_TIMEOUT)
 EARLIEST_RUN_AT: Final = datetime(1970, 1, 1, tzinfo=UTC)
 LATEST_RUN_AT: Final = datetime(2200, 1, 1, tzinfo=UTC)
+BETWEEN: Final = f"must be between {EARLIEST_RUN_AT:%Y} and {LATEST_RUN_AT:%Y}"
 
 # PostgreSQL's text cannot hold NUL; no control character belongs into a name. In
 # Python `$` also matches before a last line feed, hence the look-ahead.
@@ -262,10 +263,11 @@ def _object_text(raw: bytes, limit: int, index: int | None) -> str:
 
 
 def _time_faults(request: Submission, index: int | None) -> list[FieldError]:
-    between = f"must be between {EARLIEST_RUN_AT:%Y} and {LATEST_RUN_AT:%Y}"
     run_at, expires_at = request.run_at, request.expires_at
+    if run_at is None and expires_at is None:
+        return []
     faults = [
-        FieldError(name, between, index)
+        FieldError(name, BETWEEN, index)
         for name, at in (("run_at", run_at), ("expires_at", expires_at))
         if at is not None and not EARLIEST_RUN_AT <= at < LATEST_RUN_AT
     ]
@@ -278,7 +280,10 @@ def _time_faults(request: Submission, index: int | None) -> list[FieldError]:
 
 def _parents(request: Submission, index: int | None) -> tuple[tuple[UUID, ...], list[FieldError]]:
     """The jobs it names by id; `linking.link` adds those that a batch names otherwise."""
-    faults, ids = [], []
+    faults: list[FieldError] = []
+    if request.name is None and request.depends_on is None:
+        return (), faults
+    ids = []
     if request.name is not None and index is None:
         faults.append(FieldError("name", "is for the jobs of a batch"))
     for each in request.depends_on or ():
