@@ -170,10 +170,8 @@ begin
   -- What is put back in line just now may have found its flow closed: it wakes in any case, and
   -- whoever tends the flows sends it to sleep when it has no jobs.
   update flow set regating = false, awake = not paused, low = '-infinity' where id = any(done);
-  done := array(select id from flow where id = any(done) and not paused);
-  if cardinality(done) > 0 then
-    perform wake_tenants(array[(select user_id from queue where id = which)], done);
-  end if;
+  perform wake_tenants(array[(select user_id from queue where id = which)],
+                       array(select id from flow where id = any(done) and not paused));
   return are_more;
 end
 $$;
@@ -523,22 +521,24 @@ create function keep_lanes(
 ) returns void language plpgsql as $$
 begin
   update lane
-  set head = s.head,
-      open = s.is_open or s.head is null,
-      opens_at = case when s.head is not null then looked_at + s.wait end
+  set head = s.head, open = s.open, opens_at = s.opens_at
   from (
-    select *,
-           (select rank
-            from gated
-            where lane_id = s.id and rank >= s.last -- not through those that have just left
-            order by rank, job_id
-            limit 1) as head
-    from unnest(lanes, are_open, waits, lasts) as s(id, is_open, wait, last)
-    offset 0 -- look for it once
+    select l.id, h.head, l.is_open or h.head is null as open,
+           case when h.head is not null then looked_at + l.wait end as opens_at
+    from unnest(lanes, are_open, waits, lasts) as l(id, is_open, wait, last)
+    cross join lateral (
+      select (
+        select rank
+        from gated
+        where lane_id = l.id and rank >= l.last -- not through those that have just left
+        order by rank, job_id
+        limit 1) as head
+      offset 0 -- look for it once
+    ) h
   ) s
   where lane.id = s.id
-    and (lane.open or s.is_open or s.wait is not null or lane.opens_at is not null
-         or lane.head is null or s.head is null or s.head < lane.head);
+    and (lane.open or s.open or s.opens_at is distinct from lane.opens_at
+         or coalesce(s.head < lane.head, true));
 end
 $$;
 
