@@ -24,7 +24,7 @@ LONGEST_DELAY_MS: Final = 10 * 365 * 24 * 3600 * 1000
 MAX_TIMEOUT_MS: Final = milliseconds(LONGEST_TIMEOUT)
 EARLIEST_RUN_AT: Final = datetime(1970, 1, 1, tzinfo=UTC)
 LATEST_RUN_AT: Final = datetime(2200, 1, 1, tzinfo=UTC)
-BETWEEN: Final = f"must be between {EARLIEST_RUN_AT:%Y} and {LATEST_RUN_AT:%Y}"
+MUST_BE_BETWEEN: Final = f"must be between {EARLIEST_RUN_AT:%Y} and {LATEST_RUN_AT:%Y}"
 
 # PostgreSQL's text cannot hold NUL; no control character belongs into a name. In
 # Python `$` also matches before a last line feed, hence the look-ahead.
@@ -267,7 +267,7 @@ def _time_faults(request: Submission, index: int | None) -> list[FieldError]:
     if run_at is None and expires_at is None:
         return []
     faults = [
-        FieldError(name, BETWEEN, index)
+        FieldError(name, MUST_BE_BETWEEN, index)
         for name, at in (("run_at", run_at), ("expires_at", expires_at))
         if at is not None and not EARLIEST_RUN_AT <= at < LATEST_RUN_AT
     ]
@@ -280,10 +280,9 @@ def _time_faults(request: Submission, index: int | None) -> list[FieldError]:
 
 def _parents(request: Submission, index: int | None) -> tuple[tuple[UUID, ...], list[FieldError]]:
     """The jobs it names by id; `linking.link` adds those that a batch names otherwise."""
-    faults: list[FieldError] = []
     if request.name is None and request.depends_on is None:
-        return (), faults
-    ids = []
+        return (), []
+    faults, ids = [], []
     if request.name is not None and index is None:
         faults.append(FieldError("name", "is for the jobs of a batch"))
     for each in request.depends_on or ():
