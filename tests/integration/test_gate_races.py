@@ -13,6 +13,7 @@ from internal.adapters.postgres.work import record, unstarted
 from internal.domain.accounts import Actor
 from internal.domain.jobs import Status
 from internal.domain.queues import QueueSettings
+from tests.support.gates import let_through
 from tests.support.locks import a_transaction, waiting
 from tests.support.postgres import on_every_postgres
 from tests.support.store import AGING, ROUTES, Store, an_end
@@ -33,11 +34,6 @@ async def _expire(connection: Hot, actor: Actor, job_id: object) -> None:
     await connection.fetch(statement("expire"), 100)
 
 
-async def _let_through(store: Store) -> None:
-    while (await store.upkeep.admit(100))[0]:
-        pass
-
-
 @on_every_postgres
 @pytest.mark.parametrize("meddle", [_cancel, _edit, _expire])
 async def test_a_job_that_moves_just_then_takes_no_place(store: Store, meddle: Meddle) -> None:
@@ -52,13 +48,13 @@ async def test_a_job_that_moves_just_then_takes_no_place(store: Store, meddle: M
         await waiting(store, 1)
     await looking
 
-    await _let_through(store)
+    await let_through(store)
 
     ran = []
     while claimed := await store.work.claim(await store.a_worker(), ROUTES, 10):
         ran += [job.id for job in claimed]
         await store.work.finish([an_end(job) for job in claimed])
-        await _let_through(store)
+        await let_through(store)
     assert ran == ([first.id, second.id] if meddle is _edit else [second.id])
     assert (await store.job(actor, second.id)).status is Status.SUCCEEDED
 
@@ -77,7 +73,7 @@ async def test_a_job_that_is_edited_just_then_is_not_left_behind(store: Store) -
 
     ran = []
     for _ in range(2):  # the second passed; with its end the gate is looked at again
-        await _let_through(store)
+        await let_through(store)
         claimed = await store.work.claim(worker, ROUTES, 10)
         ran += [job.id for job in claimed]
         await store.work.finish([an_end(job) for job in claimed])
@@ -91,7 +87,7 @@ async def test_a_job_that_is_handed_back_while_its_queue_closes_is_not_left_asle
     actor, worker = await store.a_user(), await store.a_worker()
     await store.queues.set(actor, "q", QueueSettings(max_running=3))
     job = await store.submit(actor, queue="q")
-    await _let_through(store)
+    await let_through(store)
     claimed = await store.claim_one(worker)
     for _ in range(20):
         await store.submit(actor, queue="other")
@@ -100,8 +96,8 @@ async def test_a_job_that_is_handed_back_while_its_queue_closes_is_not_left_asle
     await store.queues.set(actor, "q", QueueSettings(max_running=3))
     async with a_transaction(store) as connection:
         await record(connection, AGING, [unstarted(job.id, claimed.token, claimed.attempts)])
-        await _let_through(store)
-    await _let_through(store)
+        await let_through(store)
+    await let_through(store)
 
     assert job.id in {each.id for each in await store.work.claim(worker, ROUTES, 100)}
 
