@@ -11,6 +11,7 @@ from typing import Final
 import msgspec
 
 from internal.adapters.postgres.accounts import PostgresUsers
+from internal.adapters.postgres.clock import PostgresClock
 from internal.adapters.postgres.database import open_database
 from internal.adapters.postgres.sessions import PostgresSessions
 from internal.adapters.postgres.wakeups import PostgresWakeups
@@ -18,6 +19,7 @@ from internal.adapters.security.tokens import Tokens
 from internal.bootstrap.settings import read_settings
 from internal.bootstrap.wiring import Store, handlers_of, jobs_of, queues_of
 from internal.domain.accounts import Actor, Role
+from internal.domain.ids import new_id
 from internal.domain.queues import QueueSettings
 from internal.domain.submission import Submission
 from internal.services.jobs import Jobs
@@ -45,7 +47,7 @@ async def opened(environment: Environment) -> AsyncIterator[Store]:
     wakeups = PostgresWakeups(settings.database_url)
     telling = asyncio.create_task(wakeups.run())
     try:
-        yield Store(database, wakeups, settings)
+        yield Store(database, wakeups, PostgresClock(database, new_id), settings)
     finally:
         telling.cancel()
         with suppress(asyncio.CancelledError):

@@ -17,6 +17,7 @@ from internal.adapters.http import frame
 from internal.adapters.http.app import Parts, build_app
 from internal.adapters.http.asgi import App
 from internal.adapters.http.dashboard import load_dashboard
+from internal.adapters.postgres.clock import PostgresClock
 from internal.adapters.postgres.database import open_database
 from internal.adapters.postgres.fleet import PostgresFleet
 from internal.adapters.postgres.wakeups import PostgresWakeups
@@ -40,15 +41,18 @@ from internal.bootstrap.wiring import (
     jobs_of,
     live_of,
     queues_of,
+    readiness_of,
     relay_of,
     schedules_of,
     workflows_of,
 )
 from internal.domain.errors import UnavailableError
 from internal.domain.handlers import Handlers
+from internal.domain.ids import new_id
 from internal.services.audience import Audience
 from internal.services.rate import RequestRate
-from internal.services.upkeep import partitioner
+from internal.services.readiness import Readiness
+from internal.services.upkeep import clock_watch, partitioner
 
 CONNECTIONS: Final = 10
 
@@ -61,22 +65,26 @@ async def run(settings: Settings, stop: asyncio.Event) -> int:
     database = await open_database(dsn, name="windlass api", size=CONNECTIONS)
     wakeups = PostgresWakeups(dsn)
     hasher = BcryptHasher()
-    store = Store(database, wakeups, settings)
+    clock = PostgresClock(database, new_id)
+    store = Store(database, wakeups, clock, settings)
     audience = audience_of(store)
     live = live_of(store, audience).duty()
     request_log = _request_log(settings)
-    duties = (audience.duty, live, relay_of(store), partitioner(store.upkeep()))
+    watch = clock_watch(clock)
+    duties = (audience.duty, live, relay_of(store), partitioner(store.upkeep()), watch)
     background = [
         asyncio.create_task(wakeups.run(), name="wake-ups"),
         *(asyncio.create_task(duty.run(wakeups), name=duty.name) for duty in duties),
     ]
     try:
         with suppress(UnavailableError):  # the partitioner tries again
+            await clock.compare()
             await store.upkeep().make_partitions()
-        app = _app(store, handlers, hasher, audience, request_log)
+        readiness = readiness_of(store, stop)
+        app = _app(store, handlers, hasher, audience, readiness, request_log)
         # Going through what stays until the end, again and again, took 8 % of a submission.
         gc.freeze()
-        await serve_app(app, listener, stop)
+        await serve_app(app, listener, stop, drain_s=settings.drain.total_seconds())
     finally:
         request_log.flush()
         for task in background:
@@ -97,6 +105,7 @@ def _app(
     handlers: Handlers,
     hasher: BcryptHasher,
     audience: Audience,
+    readiness: Readiness,
     request_log: frame.RequestLog,
 ) -> App:
     settings = store.settings
@@ -116,7 +125,7 @@ def _app(
         workflows=workflows_of(store),
         tokens=tokens,
         refresh_ttl=settings.refresh_token_ttl,
-        check_ready=store.database.check,
+        check_ready=readiness.check,
         registry=REGISTRY,
         request_log=request_log,
         fleet=PostgresFleet(store.database),

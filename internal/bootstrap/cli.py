@@ -73,7 +73,12 @@ def _add_migrate(parser: argparse.ArgumentParser) -> None:
     up = add("up", help="bring the tables to the newest revision")
     _describe(up, "Safe to repeat, and to run in several places at once.", commands.migrate_up)
     down = add("down", help="go back one revision, or to a given one; can lose data")
-    _describe(down, "Stop Windlass first. Dropped tables lose their rows.", commands.migrate_down)
+    _describe(
+        down,
+        "Refused while Windlass runs. Says which tables it drops, whose rows are lost, and asks.",
+        commands.migrate_down,
+    )
+    down.add_argument("--yes", action="store_true", help="go back without asking")
     down.add_argument(
         "revision",
         nargs="?",

@@ -7,8 +7,12 @@ import argparse
 import asyncio
 import logging
 import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from internal.adapters.telemetry import configure_logging
+from internal.bootstrap.errors import StartError
 from internal.bootstrap.process import LAST_WRITES, ExitCode, Main, follow_parent, run_process
 from internal.bootstrap.settings import Settings, doubts, logs_json, read_settings
 from internal.domain.accounts import Role
@@ -48,12 +52,13 @@ def migrate_up(_: argparse.Namespace) -> int:
     """`windlass migrate up`."""
     settings = _start("migrate")
     from internal.bootstrap import migrations
-    from internal.bootstrap.database import reachable
 
-    with reachable(settings) as dsn:
+    with _reachable(settings) as dsn:
         before = asyncio.run(migrations.migrate_up(dsn))
     if before.database == before.newest:
         print(f"The database is at the newest revision, {before.newest}.")
+    elif (before.database or "") > before.newest:
+        print(f"The database is at {before.database} of a newer Windlass: nothing was changed.")
     else:
         print(f"The database is now at {before.newest}; it was {before.database or 'empty'}.")
     return ExitCode.OK
@@ -63,9 +68,10 @@ def migrate_down(chosen: argparse.Namespace) -> int:
     """`windlass migrate down [REVISION]`."""
     settings = _start("migrate")
     from internal.bootstrap import migrations
-    from internal.bootstrap.database import reachable
 
-    with reachable(settings) as dsn:
+    with _reachable(settings) as dsn:
+        plan = asyncio.run(migrations.plan_down(dsn, chosen.revision))
+        _confirm(plan.lines, agreed=chosen.yes)
         now = asyncio.run(migrations.migrate_down(dsn, chosen.revision))
     print(f"The database is now {f'at {now.database}' if now.database else 'empty'}.")
     return ExitCode.OK
@@ -75,9 +81,8 @@ def migrate_version(_: argparse.Namespace) -> int:
     """`windlass migrate version`."""
     settings = _start("migrate")
     from internal.bootstrap import migrations
-    from internal.bootstrap.database import reachable
 
-    with reachable(settings) as dsn:
+    with _reachable(settings) as dsn:
         found = asyncio.run(migrations.versions(dsn))
     print(f"database: {found.database or 'empty'}")
     print(f"newest:   {found.newest}")
@@ -120,7 +125,7 @@ def _run_process(settings: Settings, main: Main, *, supervised: bool) -> int:
     from internal.bootstrap.database import located
 
     if supervised:
-        follow_parent(settings.shutdown_grace + LAST_WRITES)
+        follow_parent(settings.shutdown_grace + settings.drain + LAST_WRITES)
     settings = located(settings, waits=supervised)
     if not supervised:  # else the supervisor has just seen to it
         _require_usable(settings)
@@ -129,10 +134,32 @@ def _run_process(settings: Settings, main: Main, *, supervised: bool) -> int:
 
 def _require_usable(settings: Settings) -> None:
     from internal.bootstrap.database import require_database
-    from internal.bootstrap.migrations import require_newest
+    from internal.bootstrap.usable import require_usable
 
     asyncio.run(require_database(settings.database_url))
-    asyncio.run(require_newest(settings.database_url))
+    asyncio.run(require_usable(settings.database_url))
+
+
+@contextmanager
+def _reachable(settings: Settings) -> Iterator[str]:
+    from internal.bootstrap.database import reachable, require_database
+
+    with reachable(settings) as dsn:
+        asyncio.run(require_database(dsn))
+        yield dsn
+
+
+def _confirm(losses: Sequence[str], *, agreed: bool) -> None:
+    """Say what goes and have the operator agree."""
+    print("Going back drops:" if losses else "Going back drops nothing.")
+    for line in losses:
+        print(f"  {line}")
+    if agreed:
+        return
+    if not sys.stdin.isatty():
+        raise StartError("nothing was changed: 'windlass migrate down --yes' goes back")
+    if input("Go back? [y/N] ").strip().lower() not in ("y", "yes"):
+        raise StartError("nothing was changed")
 
 
 def _start(process: str, *, quietly: bool = False) -> Settings:

@@ -131,6 +131,12 @@ SETTINGS: Final = (
         "how long a stop waits for running jobs",
     ),
     Setting(
+        "WINDLASS_DRAIN",
+        "1s",
+        values.duration("0s", "5m"),
+        "how long a stopping API says on `/ready` that it stops, and still serves",
+    ),
+    Setting(
         "WINDLASS_JOB_TIMEOUT", "15m", values.duration("1ms", "24h"), "how long an attempt may run"
     ),
     Setting(

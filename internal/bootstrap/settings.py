@@ -38,6 +38,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     worker_reserve: float
     lease_ttl: timedelta
     shutdown_grace: timedelta
+    drain: timedelta
     job_timeout: timedelta
     max_attempts: int
     retry_strategy: Strategy

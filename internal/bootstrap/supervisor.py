@@ -62,7 +62,7 @@ class Supervisor:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        patience = self._settings.shutdown_grace + LAST_WRITES
+        patience = self._settings.shutdown_grace + self._settings.drain + LAST_WRITES
         await end_all(self._children, at_once=self._at_once, patience_s=patience.total_seconds())
         if self._server is not None:
             # Here rather than later: a start that waits for a recovery gives up by this.

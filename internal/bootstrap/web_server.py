@@ -114,11 +114,14 @@ class _WholeAnswer:
 
 
 class _HttpProtocol(HttpToolsProtocol):
-    def __init__(self, outgoing: _Outgoing, **given: Any) -> None:
+    def __init__(self, outgoing: _Outgoing, stop: asyncio.Event, **given: Any) -> None:
         super().__init__(**given)
         self._outgoing = outgoing
+        self._stop = stop
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        if self._stop.is_set():
+            cycle.keep_alive = False  # the client's next request goes to another process
         super()._start_asgi_task(cycle, _WholeAnswer(app, cycle, self._outgoing))
 
     def send_400_response(self, msg: str) -> None:
@@ -151,13 +154,21 @@ class _WebSocketProtocol(WebSocketsSansIOProtocol):
 
 
 async def serve_app(
-    app: Any, listener: socket.socket, stop: asyncio.Event, *, ping_s: float = _PING_S
+    app: Any,
+    listener: socket.socket,
+    stop: asyncio.Event,
+    *,
+    drain_s: float = 0.0,
+    ping_s: float = _PING_S,
 ) -> None:
-    """Answer requests to an ASGI application until `stop` is set, the last ones included."""
+    """Answer requests to an ASGI application until `stop` is set, the last ones included.
+
+    For `drain_s` more, new connections are taken: what sends them here has not noticed yet.
+    """
     config = uvicorn.Config(
         app,
         access_log=False,
-        http=cast(type[asyncio.Protocol], partial(_HttpProtocol, _Outgoing())),
+        http=cast(type[asyncio.Protocol], partial(_HttpProtocol, _Outgoing(), stop)),
         lifespan="off",
         log_config=None,
         proxy_headers=False,
@@ -171,8 +182,13 @@ async def serve_app(
     )
     server = _Server(config)
     serving = asyncio.create_task(server.serve(sockets=[listener]))
-    stopping = asyncio.create_task(stop.wait())
+    stopping = asyncio.create_task(_drained(stop, drain_s))
     await asyncio.wait((serving, stopping), return_when=asyncio.FIRST_COMPLETED)
     stopping.cancel()
     server.should_exit = True
     await serving
+
+
+async def _drained(stop: asyncio.Event, drain_s: float) -> None:
+    await stop.wait()
+    await asyncio.sleep(drain_s)

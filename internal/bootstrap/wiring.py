@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import partial
@@ -13,6 +14,7 @@ from internal.adapters.handlers import shipped
 from internal.adapters.handlers.loading import load_handlers
 from internal.adapters.postgres.accounts import PostgresUsers
 from internal.adapters.postgres.batches import PostgresBatches, PostgresBatchUpkeep
+from internal.adapters.postgres.clock import PostgresClock
 from internal.adapters.postgres.commands import PostgresCommands
 from internal.adapters.postgres.database import Database
 from internal.adapters.postgres.due_schedules import PostgresDueSchedules
@@ -26,6 +28,7 @@ from internal.adapters.postgres.operations import PostgresOperations
 from internal.adapters.postgres.queues import PostgresQueues
 from internal.adapters.postgres.reads import PostgresReads
 from internal.adapters.postgres.replays import PostgresReplays
+from internal.adapters.postgres.revision import SchemaCheck
 from internal.adapters.postgres.schedules import PostgresSchedules
 from internal.adapters.postgres.sessions import PostgresSessions
 from internal.adapters.postgres.standings import PostgresStandings
@@ -37,6 +40,7 @@ from internal.adapters.postgres.upkeep import PostgresUpkeep
 from internal.adapters.postgres.wakeups import PostgresWakeups
 from internal.adapters.postgres.work import PostgresWork
 from internal.bootstrap.errors import StartError
+from internal.bootstrap.revisions import this_release
 from internal.bootstrap.settings import Settings
 from internal.domain.durations import milliseconds
 from internal.domain.handlers import Handlers
@@ -53,6 +57,7 @@ from internal.services.invariants import Invariants
 from internal.services.jobs import Jobs
 from internal.services.live import Live
 from internal.services.queues import Queues
+from internal.services.readiness import Readiness
 from internal.services.scheduler import Scheduler
 from internal.services.schedules import Schedules
 from internal.services.worker.worker import Worker, WorkerSettings
@@ -64,6 +69,7 @@ class Store(msgspec.Struct, frozen=True):
 
     database: Database
     wakeups: PostgresWakeups
+    clock: PostgresClock
     settings: Settings
 
     def upkeep(self) -> PostgresUpkeep:
@@ -87,6 +93,12 @@ def handlers_of(settings: Settings) -> Handlers:
         return load_handlers(settings.handlers, shipped(settings.http_job_allow))
     except ValueError as error:
         raise StartError(f"WINDLASS_HANDLERS: {error}") from error
+
+
+def readiness_of(store: Store, stop: asyncio.Event) -> Readiness:
+    """Whether an API process that ends when `stop` is set can serve requests."""
+    schema = SchemaCheck(store.database, this_release().refusal)
+    return Readiness((store.database.check, schema, store.clock.compare), stop.is_set)
 
 
 def job_defaults(settings: Settings) -> JobDefaults:
@@ -128,6 +140,7 @@ def jobs_of(store: Store, handlers: Handlers) -> Jobs:
             database,
             store.wakeups,
             settings.aging,
+            store.clock,
             most_unfinished=settings.max_waiting_per_user,
         ),
         reads=PostgresReads(database),

@@ -8,12 +8,15 @@ import logging
 from contextlib import suppress
 from typing import Final
 
+from internal.adapters.postgres.clock import PostgresClock
 from internal.adapters.postgres.database import open_database
 from internal.adapters.postgres.wakeups import PostgresWakeups
 from internal.bootstrap.process import ExitCode
 from internal.bootstrap.settings import Settings
 from internal.bootstrap.wiring import Store, handlers_of, worker_of
 from internal.domain.errors import UnavailableError
+from internal.domain.ids import new_id
+from internal.services.upkeep import clock_watch
 
 # One for the producer, the completer, the heart and each duty: a slow one keeps none of the others
 # from the database, least of all the heart.
@@ -33,7 +36,9 @@ async def run(settings: Settings, stop: asyncio.Event) -> int:
     database = await open_database(dsn, name="windlass worker", size=CONNECTIONS)
     wakeups = PostgresWakeups(dsn)
     listening = asyncio.create_task(wakeups.run(), name="wake-ups")
-    store = Store(database, wakeups, settings)
+    clock = PostgresClock(database, new_id)
+    store = Store(database, wakeups, clock, settings)
+    watching = asyncio.create_task(clock_watch(clock).run(wakeups), name="clock")
     worker = worker_of(store, handlers)
     try:
         with suppress(UnavailableError):  # the partitioner tries again
@@ -41,6 +46,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> int:
         _log.info("working", extra={"slots": settings.worker_concurrency, "types": len(handlers)})
         await worker.run(stop)
     finally:
+        watching.cancel()
         listening.cancel()
         await database.close()
     if worker.is_worn_out:

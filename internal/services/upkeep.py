@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Final
 
 from internal.domain.ports.batches import BatchUpkeep
+from internal.domain.ports.clock import Clock
 from internal.domain.ports.feed import Relay, Topic
 from internal.domain.ports.work import Upkeep
 from internal.services.duty import Duty
@@ -135,6 +136,11 @@ def partitioner(upkeep: Upkeep) -> Duty:
         await upkeep.drop_empty_days()
 
     return Duty("partitioner", run_once, pause=timedelta(hours=1))
+
+
+def clock_watch(clock: Clock) -> Duty:
+    """Keeps the time of new ids at the database's."""
+    return Duty("clock", clock.compare, pause=timedelta(minutes=1))
 
 
 def pruner(upkeep: Upkeep) -> Duty:

@@ -572,19 +572,17 @@ FORGOTTEN = """    delete from dependency where child_id in (select job_id from 
 """
 RETIRE = "retire_day(date, interval, interval, int)"
 
+# Blocked jobs have no place in the tables before: made due, they would run ahead of their parents.
+UNBLOCKED = """
+do $$
+begin
+  if exists (select from blocked) then
+    raise exception 'jobs wait for other jobs: let these end, or cancel them, before going back';
+  end if;
+end
+$$;
+"""
 BACK = """
-insert into scheduled (job_id, user_id, flow_id, priority, attempts, number, max_attempts, version,
-                       run_at, since, lane_id)
-select b.job_id, b.user_id, b.flow_id, b.priority, b.attempts, b.number, b.max_attempts, b.version,
-       b.run_at, b.since,
-       case when j.concurrency_key is not null or j.rate_key is not null
-            then lane_of(b.flow_id, coalesce(j.concurrency_key, ''), coalesce(j.rate_key, ''))
-       end
-from blocked b
-join job j on j.id = b.job_id;
-insert into counter_delta (flow_id, user_id, blocked, scheduled)
-select flow_id, user_id, -count(*), count(*) from blocked group by flow_id, user_id;
-delete from blocked;
 drop function await_places, await_queued, settle_dependencies, move_children,
               parents_of, is_needed;
 drop table dependency, dependency_note;
@@ -603,6 +601,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    _execute(UNBLOCKED)
     _change(RETIRE, STILL_NEEDED, "")
     _change(RETIRE, FORGOTTEN, "")
     _execute(BACK)

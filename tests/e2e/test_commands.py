@@ -45,7 +45,7 @@ async def test_the_version_is_told() -> None:
 async def test_the_migrations_are_driven_from_the_command_line(database_url: str) -> None:
     newest = (await _output("migrate", "version", DATABASE_URL=database_url)).split()[-1]
 
-    went_down = await _output("migrate", "down", "base", DATABASE_URL=database_url)
+    went_down = await _output("migrate", "down", "base", "--yes", DATABASE_URL=database_url)
     went_up = await _output("migrate", "up", DATABASE_URL=database_url)
     stayed = await _output("migrate", "up", DATABASE_URL=database_url)
 

@@ -44,17 +44,18 @@ async def test_an_unreachable_database() -> None:
 
 async def test_a_database_of_a_newer_windlass(database_url: str) -> None:
     connection = await asyncpg.connect(database_url)
-    await connection.execute("UPDATE alembic_version SET version_num = '9999'")
+    await connection.execute("UPDATE windlass_version SET version_num = '9999', serves = '9999'")
     await connection.close()
 
     messages = await _refusals("serve", "api", "worker", database_url=database_url)
 
     for message in messages:
-        assert "the database is at revision 9999, which this Windlass does not know" in message
+        assert "the database is at revision 9999, which a newer Windlass made" in message
+        assert "go back with its 'windlass migrate down 00" in message
 
 
 async def test_a_database_that_was_not_migrated(database_url: str) -> None:
-    async with windlass("migrate", "down", "base", DATABASE_URL=database_url) as down:
+    async with windlass("migrate", "down", "base", "--yes", DATABASE_URL=database_url) as down:
         assert await down.end() == 0
 
     messages = await _refusals("api", "worker", database_url=database_url)

@@ -3,10 +3,8 @@ from __future__ import annotations
 import asyncio
 
 import asyncpg
-import pytest
 
-from internal.bootstrap.errors import StartError
-from internal.bootstrap.migrations import migrate_down, migrate_up, require_newest, versions
+from internal.bootstrap.migrations import migrate_down, migrate_up, versions
 from tests.support.postgres import on_every_postgres
 
 
@@ -51,23 +49,6 @@ async def test_of_two_migrations_at_once_one_waits_for_the_other(database_url: s
     before = await asyncio.gather(*(migrate_up(database_url) for _ in range(3)))
 
     assert sorted(each.database is None for each in before) == [False, False, True]
-
-
-async def test_a_database_of_a_newer_windlass_is_refused(database_url: str) -> None:
-    await _execute(database_url, "UPDATE alembic_version SET version_num = 'from_the_future'")
-
-    with pytest.raises(StartError, match="from_the_future, which this Windlass does not know"):
-        await migrate_up(database_url)
-    with pytest.raises(StartError, match="a newer Windlass made it"):
-        await require_newest(database_url)
-    assert (await versions(database_url)).database == "from_the_future"
-
-
-async def test_a_database_that_was_not_migrated_is_refused(database_url: str) -> None:
-    await migrate_down(database_url, "base")
-
-    with pytest.raises(StartError, match="run 'windlass migrate up'"):
-        await require_newest(database_url)
 
 
 async def _told(url: str) -> list[asyncpg.Record]:

@@ -9,6 +9,7 @@ from sqlalchemy import Connection
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from internal.adapters.postgres.database import sqlalchemy_url
+from internal.adapters.postgres.revision import VERSION_TABLE
 from internal.adapters.postgres.schema import metadata
 from tests.support.postgres import on_every_postgres
 
@@ -26,7 +27,12 @@ async def test_the_tables_in_code_are_those_that_the_migrations_make(database_ur
 
 
 def _differences(connection: Connection) -> list[Any]:
-    options = {"compare_type": True, "compare_server_default": True, "include_name": _is_ours}
+    options = {
+        "version_table": VERSION_TABLE,
+        "compare_type": True,
+        "compare_server_default": True,
+        "include_name": _is_ours,
+    }
     context = MigrationContext.configure(connection, opts=options)
     return list(compare_metadata(context, metadata))
 

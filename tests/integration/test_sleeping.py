@@ -14,10 +14,12 @@ from uuid import UUID
 
 import pytest
 
+from internal.adapters.postgres.clock import PostgresClock
 from internal.adapters.postgres.database import Database, Hot
 from internal.adapters.postgres.submissions import PostgresSubmissions
 from internal.domain.accounts import Actor
 from internal.domain.errors import InvalidStateError
+from internal.domain.ids import new_id
 from internal.domain.jobs import Outcome, Settlement, Status
 from internal.domain.ports.work import ClaimedJob, Finish, Lease
 from tests.support.conditions import eventually
@@ -54,7 +56,8 @@ async def uncommitted(store: Store) -> AsyncIterator[tuple[Hot, PostgresSubmissi
     """A transaction that commits in the end, and a way to submit in it."""
     async with store.database.hot() as connection, connection.transaction():
         database = cast(Database, OneConnection(connection))
-        yield connection, PostgresSubmissions(database, store.wakeups, AGING)
+        clock = PostgresClock(database, new_id)
+        yield connection, PostgresSubmissions(database, store.wakeups, AGING, clock)
 
 
 async def an_idle_user(store: Store, *queues: str, drained: bool) -> Actor:

@@ -12,6 +12,7 @@ from uuid import UUID, uuid4
 import msgspec
 
 from internal.adapters.postgres.batches import PostgresBatches, PostgresBatchUpkeep
+from internal.adapters.postgres.clock import PostgresClock
 from internal.adapters.postgres.commands import PostgresCommands
 from internal.adapters.postgres.database import Database, open_database
 from internal.adapters.postgres.failures import PostgresFailures
@@ -57,7 +58,11 @@ class Store:
         self.most_unfinished = most_unfinished
         self.wakeups = PostgresWakeups(url)
         self.submissions = PostgresSubmissions(
-            database, self.wakeups, AGING, most_unfinished=most_unfinished
+            database,
+            self.wakeups,
+            AGING,
+            PostgresClock(database, new_id),
+            most_unfinished=most_unfinished,
         )
         self.reads = PostgresReads(database)
         self.listing = PostgresListing(database)

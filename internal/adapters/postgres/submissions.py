@@ -8,10 +8,13 @@ from datetime import timedelta
 from typing import Final
 from uuid import UUID
 
-from internal.adapters.postgres.database import Database, again
+from asyncpg import CheckViolationError
+
+from internal.adapters.postgres.database import RETRY_AFTER_S, Database, again
 from internal.adapters.postgres.flows import Flows
 from internal.adapters.postgres.groups import Groups
 from internal.adapters.postgres.intake import Entry, Intake, Kept, topics_of_kept
+from internal.adapters.postgres.partitions import lacks_partition
 from internal.adapters.postgres.quota import Quota, admitting
 from internal.adapters.postgres.ties import Ties
 from internal.domain.accounts import Actor
@@ -20,11 +23,13 @@ from internal.domain.errors import (
     QuotaExceededError,
     UnavailableError,
 )
+from internal.domain.ports.clock import Clock
 from internal.domain.ports.feed import Wakeups
 from internal.domain.ports.jobs import Submitted
 from internal.domain.submission import NewJob
 
 MOST_IN_A_GROUP: Final = 200
+NO_DAY: Final = "The database has no room for jobs of this time: try again shortly"
 
 
 class PostgresSubmissions:
@@ -35,6 +40,7 @@ class PostgresSubmissions:
         database: Database,
         wakeups: Wakeups,
         aging: timedelta,
+        clock: Clock,
         *,
         most_unfinished: int = 0,
     ) -> None:
@@ -42,12 +48,24 @@ class PostgresSubmissions:
         self._database = database
         self._wakeups = wakeups
         self._aging = aging
+        self._clock = clock
         self._quota = Quota(most_unfinished) if most_unfinished else None
         self._flows = Flows()
         self._groups = Groups(self._keep_group, most=MOST_IN_A_GROUP)
 
     async def submit(
         self, actor: Actor, jobs: Sequence[NewJob], batch_id: UUID | None = None
+    ) -> list[Submitted]:
+        try:
+            return await self._keep(actor, jobs, batch_id)
+        except CheckViolationError as error:
+            if not lacks_partition(error):
+                raise
+            await self._clock.compare()
+            raise UnavailableError(NO_DAY, retry_after=RETRY_AFTER_S) from error
+
+    async def _keep(
+        self, actor: Actor, jobs: Sequence[NewJob], batch_id: UUID | None
     ) -> list[Submitted]:
         entries = [Entry(job, (actor.user_id, job.queue, job.route)) for job in jobs]
         if len(entries) == 1 and batch_id is None and not jobs[0].parents:

@@ -10,6 +10,7 @@ from typing import Final
 from asyncpg import LockNotAvailableError, TransactionRollbackError
 
 from internal.adapters.postgres.database import Database, Hot, Row
+from internal.adapters.postgres.partitions import make_partitions
 from internal.adapters.postgres.statements import statement
 from internal.adapters.postgres.work import record_ends, topics_of
 from internal.domain.failures import failure_of
@@ -18,8 +19,6 @@ from internal.domain.ports.feed import Topic, Wakeups
 from internal.domain.ports.work import Finish, Lease
 from internal.domain.retry import Backoff, Strategy
 
-# Each day's partitions are locked by every hot statement, about 5 microseconds a day.
-PARTITION_DAYS_AHEAD: Final = 3
 PRUNED_AT_ONCE: Final = 1000
 # A minute's: more than 150 a second.
 BATCHES_PRUNED_AT_ONCE: Final = 10_000
@@ -172,12 +171,8 @@ class PostgresUpkeep:
             return int(await connection.fetchval("select tend_flows($1)", limit))
 
     async def make_partitions(self) -> None:
-        query = """
-            select make_partitions(today - 1, today + $1::int)
-            from (select (now() at time zone 'UTC')::date as today) clock
-        """
         async with self._database.hot() as connection:
-            await connection.execute(query, PARTITION_DAYS_AHEAD)
+            await make_partitions(connection)
 
     async def drop_empty_days(self) -> None:
         # New jobs have ids of today; of yesterday where a clock is behind.

@@ -237,7 +237,11 @@ class Upkeep(Protocol):
         """Add up what statements noted about counts and waits."""
 
     async def make_partitions(self) -> None:
-        """Have the day partitions of the coming days ready."""
+        """Have the day partitions of the coming days ready; a failure is logged.
+
+        Raises:
+            UnavailableError: when even today has none.
+        """
 
     async def drop_empty_days(self) -> None:
         """Drop the partitions of days whose jobs are all forgotten: each costs every statement.

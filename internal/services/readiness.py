@@ -1,0 +1,38 @@
+"""Whether requests can be served."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final
+
+from internal.domain.errors import UnavailableError
+
+Check = Callable[[], Awaitable[None]]
+
+# Less than a load balancer waits for an answer.
+LONGEST_S: Final = 4.0
+
+
+class Readiness:
+    """Asks each check in turn, while the process is not stopping."""
+
+    def __init__(self, checks: Sequence[Check], is_stopping: Callable[[], bool]) -> None:
+        """A check raises UnavailableError, saying what is missing."""
+        self._checks = checks
+        self._is_stopping = is_stopping
+
+    async def check(self) -> None:
+        """Ask now.
+
+        Raises:
+            UnavailableError: saying what is missing, in bounded time.
+        """
+        if self._is_stopping():
+            raise UnavailableError("This process is stopping: send requests to another one")
+        try:
+            async with asyncio.timeout(LONGEST_S):
+                for check in self._checks:
+                    await check()
+        except TimeoutError as error:
+            raise UnavailableError("The database does not answer: try again shortly") from error
