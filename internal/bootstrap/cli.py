@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import argparse
+import logging
+import os
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from typing import NoReturn
 
 from internal.adapters.embedded import EmbeddedError
+from internal.adapters.telemetry import configure_logging
 from internal.bootstrap import commands
 from internal.bootstrap.errors import StartError
 from internal.bootstrap.process import ExitCode
+from internal.bootstrap.settings import wants_json
 
 _SETTINGS_HINT = (
     "Settings are environment variables, such as PORT, DATABASE_URL and WINDLASS_DATA_DIR; "
     "the README lists them all."
 )
+
+_log = logging.getLogger("windlass")  # this module is `__main__` at times
 
 
 def main() -> NoReturn:
@@ -27,14 +34,40 @@ def main() -> NoReturn:
 def run(arguments: Sequence[str]) -> int:
     """The exit code of a command; what the operator can put right is told in one line."""
     chosen = _parser().parse_args(arguments)
+    threading.excepthook = _log_thread
     try:
         code: int = chosen.run(chosen)
     except (StartError, EmbeddedError) as error:
-        print(f"windlass: {error}", file=sys.stderr)
+        _refuse(error)
         return ExitCode.UNUSABLE
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, SystemExit):
+        return ExitCode.FAILED
+    except BaseException:  # noqa: BLE001 - whatever it is, it is logged as all else
+        _ensure_logging()
+        _log.critical("this process ends by an error of ours", exc_info=True)
         return ExitCode.FAILED
     return code
+
+
+def _refuse(error: Exception) -> None:
+    if not wants_json(os.environ):
+        print(f"windlass: {error}", file=sys.stderr)
+        return
+    _ensure_logging()
+    _log.error("%s", error)
+
+
+def _log_thread(failed: threading.ExceptHookArgs) -> None:
+    _ensure_logging()
+    name = failed.thread.name if failed.thread else "gone"
+    error = failed.exc_value or failed.exc_type()
+    _log.error("the thread %s ended by an error", name, exc_info=error)
+
+
+def _ensure_logging() -> None:
+    """A command sets up its log when it has read its settings."""
+    if not logging.getLogger().handlers:
+        configure_logging("windlass", as_json=wants_json(os.environ))
 
 
 def _parser() -> argparse.ArgumentParser:

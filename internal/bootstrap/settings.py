@@ -80,6 +80,12 @@ def logs_json(settings: Settings) -> bool:
     return settings.log_format is LogFormat.JSON
 
 
+def wants_json(environment: Mapping[str, str]) -> bool:
+    """As `logs_json`, before the settings are read or when they cannot be."""
+    wanted = environment.get(f"{PREFIX}LOG_FORMAT", "").strip()
+    return not sys.stderr.isatty() if wanted in ("", LogFormat.AUTO) else wanted == LogFormat.JSON
+
+
 def doubts(environment: Mapping[str, str]) -> list[str]:
     """What is probably a mistake though no value is wrong, a line each."""
     known = [each.name for each in SETTINGS]

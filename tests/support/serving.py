@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import socket
@@ -90,11 +91,21 @@ async def refusal(*arguments: str, **settings: str) -> str:
     """What a command says that must refuse in one line, and show no secret."""
     async with windlass(*arguments, **settings) as command:
         assert await command.end() != 0
-    lines = [line for line in command.output.splitlines() if line.startswith("windlass: ")]
+    lines = [told for line in command.output.splitlines() if (told := _refused(line))]
     assert len(lines) == 1, command.output
     assert "Traceback" not in command.output
     assert "hunter2" not in command.output
     return lines[0]
+
+
+def _refused(line: str) -> str | None:
+    """A refusal as on a terminal, be it written as JSON."""
+    if line.startswith("windlass: "):
+        return line
+    if not line.startswith("{"):
+        return None
+    told = json.loads(line)
+    return f"windlass: {told['event']}" if told["logger"] == "windlass" else None
 
 
 def kill_group(pid: int) -> None:
