@@ -8,6 +8,7 @@ import logging
 import os
 import signal
 import sys
+import time
 from asyncio.subprocess import PIPE, Process
 from collections.abc import Iterator, Sequence
 from typing import Final
@@ -26,6 +27,7 @@ class Child:
 
     def __init__(self, name: str, command: str) -> None:
         self.name = name
+        self.command = command
         # -P: what lies in the working directory is not imported by accident.
         self._command = ("-P", "-m", "internal.bootstrap.cli", command, "--supervised")
         self._process: Process | None = None
@@ -49,6 +51,12 @@ class Child:
                 raise StartError(f"the {self.name} cannot start: it said why above")
             if code != ExitCode.RECYCLE:
                 await asyncio.sleep(self._pause_s(code, lived_s=clock() - began))
+
+    @property
+    def heard_at(self) -> float | None:
+        """The monotonic time of its last sign of life; None before the first."""
+        is_running = self._process is not None and self._process.returncode is None
+        return time.monotonic() if is_running else None
 
     def send(self, number: signal.Signals) -> None:
         """Send a signal if it is there."""

@@ -96,6 +96,7 @@ def _parser() -> argparse.ArgumentParser:
         )
         command.add_argument("--supervised", action="store_true", help=argparse.SUPPRESS)
     _add_migrate(add("migrate", help="change or show the version of the database's tables"))
+    _add_health(add("health", help="ask whether the workers of this machine live"))
     _add_admin(add("admin", help="make a user an admin, or no longer"))
     return parser
 
@@ -120,6 +121,18 @@ def _add_migrate(parser: argparse.ArgumentParser) -> None:
     )
     show = add("version", help="print the database's revision and the newest")
     _describe(show, "They are the same after 'windlass migrate up'.", commands.migrate_version)
+
+
+def _add_health(parser: argparse.ArgumentParser) -> None:
+    parser.description = "For what restarts containers; the API answers on /health and /ready."
+    add = parser.add_subparsers(required=True, metavar="WHAT").add_parser
+    worker = add("worker", help="exit with 0 if each worker process lives, else with 1")
+    _describe(
+        worker,
+        "Asks the supervisors that run with the same WINDLASS_DATA_DIR, in 'windlass worker' or "
+        "'windlass serve'. A worker is silent after half of WINDLASS_LEASE_TTL without a sign.",
+        commands.health_worker,
+    )
 
 
 def _add_admin(parser: argparse.ArgumentParser) -> None:

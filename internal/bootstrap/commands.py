@@ -89,6 +89,16 @@ def migrate_version(_: argparse.Namespace) -> int:
     return ExitCode.OK
 
 
+def health_worker(_: argparse.Namespace) -> int:
+    """`windlass health worker`."""
+    from internal.bootstrap.health import fault
+
+    settings = read_settings(os.environ)
+    found = fault(settings.data_dir, settings.lease_ttl)
+    print(found or "all workers live")
+    return ExitCode.OK if found is None else ExitCode.FAILED
+
+
 def admin_grant(chosen: argparse.Namespace) -> int:
     """`windlass admin grant EMAIL`."""
     _change_role(chosen.email, Role.ADMIN)

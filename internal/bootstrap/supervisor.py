@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from internal.adapters.embedded import EmbeddedServer
 from internal.bootstrap.children import Child, end_all
+from internal.bootstrap.health import report
 from internal.bootstrap.listening import browser_url
 from internal.bootstrap.process import LAST_WRITES, on_stop_signals
 from internal.bootstrap.settings import Settings
@@ -56,7 +57,9 @@ class Supervisor:
         if self._server is not None:
             duties.append(self._watch(self._server))
         keeping = [asyncio.create_task(duty) for duty in (self._stop.wait(), *duties)]
-        announcing = [asyncio.create_task(self._announce())] if self._announces else []
+        announcing = [asyncio.create_task(report(self._settings.data_dir, self._signs_of_life))]
+        if self._announces:
+            announcing.append(asyncio.create_task(self._announce()))
         done, _ = await asyncio.wait(keeping, return_when=asyncio.FIRST_COMPLETED)
         tasks = [*announcing, *keeping]
         for task in tasks:
@@ -70,6 +73,9 @@ class Supervisor:
         if not self._stop.is_set():
             for task in done:
                 task.result()
+
+    def _signs_of_life(self) -> dict[str, float | None]:
+        return {each.name: each.heard_at for each in self._children if each.command == "worker"}
 
     def _on_signal(self) -> None:
         if self._stop.is_set():
