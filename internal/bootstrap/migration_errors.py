@@ -105,6 +105,8 @@ def _hint(cause: BaseException) -> str:
             "; migrate with the role that owns the tables, or let it make some: "
             "GRANT CREATE ON SCHEMA public TO it (docs/upgrading.md, Roles)"
         )
+    if isinstance(cause, asyncpg.LockNotAvailableError):
+        return "; another session uses a table: end it, then try again"
     if isinstance(cause, _TAKEN):
         return "; another program's is in this database: give Windlass a database of its own"
     return ""

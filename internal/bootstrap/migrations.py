@@ -118,15 +118,16 @@ async def versions(dsn: str) -> Versions:
 
 @asynccontextmanager
 async def _connected(dsn: str) -> AsyncIterator[tuple[AsyncEngine, AsyncConnection]]:
-    settings = {
-        "application_name": migration_errors.APPLICATION,
-        "lock_timeout": str(LOCK_TIMEOUT // timedelta(milliseconds=1)),
-    }
+    settings = {"application_name": migration_errors.APPLICATION}
     engine = create_async_engine(
         sqlalchemy_url(dsn), poolclass=NullPool, connect_args={"server_settings": settings}
     )
     with translated():
         async with engine.connect() as connection:
+            milliseconds = LOCK_TIMEOUT // timedelta(milliseconds=1)
+            # Poolers refuse it as a parameter of the connection.
+            await connection.exec_driver_sql(f"set lock_timeout = {milliseconds}")
+            await connection.commit()
             yield engine, connection
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
@@ -10,6 +11,8 @@ from internal.domain.errors import UnavailableError
 
 Check = Callable[[], Awaitable[None]]
 
+# Anyone may ask, as often as they like.
+REMEMBERED_S: Final = 0.5
 # Less than a load balancer waits for an answer.
 LONGEST_S: Final = 4.0
 
@@ -21,6 +24,8 @@ class Readiness:
         """A check raises UnavailableError, saying what is missing."""
         self._checks = checks
         self._is_stopping = is_stopping
+        self._asking = asyncio.Lock()
+        self._good_until = 0.0
 
     async def check(self) -> None:
         """Ask now.
@@ -31,8 +36,14 @@ class Readiness:
         if self._is_stopping():
             raise UnavailableError("This process is stopping: send requests to another one")
         try:
-            async with asyncio.timeout(LONGEST_S):
-                for check in self._checks:
-                    await check()
+            async with asyncio.timeout(LONGEST_S), self._asking:
+                await self._ask()
         except TimeoutError as error:
             raise UnavailableError("The database does not answer: try again shortly") from error
+
+    async def _ask(self) -> None:
+        if time.monotonic() < self._good_until:
+            return
+        for check in self._checks:
+            await check()
+        self._good_until = time.monotonic() + REMEMBERED_S

@@ -1,4 +1,4 @@
-"""What balancers and container runtimes see of processes that stop, freeze, or have an old release."""
+"""What balancers and container runtimes see: processes that stop, freeze, or are older."""
 
 from __future__ import annotations
 

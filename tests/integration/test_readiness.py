@@ -24,6 +24,11 @@ async def store(database_url: str) -> AsyncIterator[Store]:
         yield store
 
 
+@pytest.fixture(autouse=True)
+def _forgetful(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(readiness, "REMEMBERED_S", 0.0)
+
+
 async def test_tables_of_this_release_are_ready(store: Store) -> None:
     await _of(store).check()
 
@@ -62,6 +67,21 @@ async def test_a_process_that_stops_is_not_ready(store: Store) -> None:
 
     with pytest.raises(UnavailableError, match="This process is stopping"):
         await ready.check()
+
+
+async def test_many_that_ask_at_once_cost_one_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(readiness, "REMEMBERED_S", 60.0)
+    looks = 0
+
+    async def look() -> None:
+        nonlocal looks
+        looks += 1
+        await asyncio.sleep(0)
+
+    ready = Readiness((look,), lambda: False)
+    await asyncio.gather(*(ready.check() for _ in range(100)))
+
+    assert looks == 1
 
 
 async def test_a_check_that_hangs_is_an_answer_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
