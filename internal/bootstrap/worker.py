@@ -42,6 +42,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> int:
     worker = worker_of(store, handlers)
     try:
         with suppress(UnavailableError):  # the partitioner tries again
+            await clock.compare()
             await store.upkeep().make_partitions()
         _log.info("working", extra={"slots": settings.worker_concurrency, "types": len(handlers)})
         await worker.run(stop)
