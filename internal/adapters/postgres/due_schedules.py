@@ -10,10 +10,10 @@ from uuid import UUID
 
 import msgspec
 
-from internal.adapters.postgres.database import GONE, Database, Hot, Row, unavailable
+from internal.adapters.postgres.database import GONE, Database, Hot, Row
 from internal.adapters.postgres.flows import Flows
 from internal.adapters.postgres.intake import Entry, Intake, Kept, topics_of_kept
-from internal.adapters.postgres.partitions import lacks_partition
+from internal.adapters.postgres.partitions import lacks_partition, no_day
 from internal.adapters.postgres.quota import Quota, admitting
 from internal.adapters.postgres.schedules import shown
 from internal.adapters.postgres.statements import statement
@@ -105,7 +105,7 @@ class PostgresDueSchedules:
             raise
         except Exception as error:
             if lacks_partition(error):
-                raise unavailable(error) from error  # the slots are for later
+                raise no_day() from error  # the slots are for later
             if len(busy) == 1:
                 busy[0].error = _told(error, busy[0])
                 return set()

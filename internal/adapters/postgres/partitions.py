@@ -7,10 +7,12 @@ from typing import Final
 
 import asyncpg
 
-from internal.adapters.postgres.database import Hot, unavailable
+from internal.adapters.postgres.database import Hot
+from internal.domain.errors import UnavailableError
 
 # Each day's partitions are locked by every hot statement, about 5 microseconds a day.
 DAYS_AHEAD: Final = 3
+AGAIN_AFTER_S: Final = 2
 
 MAKE: Final = """
     select make_partitions(today - 1, today + $1::int)
@@ -44,7 +46,7 @@ async def make_partitions(connection: Hot) -> None:
     except asyncpg.PostgresError as error:
         days = await days_made(connection)
         if not days:
-            raise unavailable(error) from error
+            raise no_day() from error
         _log.warning(
             "the coming days' partitions cannot be made: no job can be stored in %d days; the "
             "role must own the tables and may create some",
@@ -56,6 +58,14 @@ async def make_partitions(connection: Hot) -> None:
 async def days_made(connection: asyncpg.Connection | Hot) -> int:
     """How many days in a row can store jobs, from today on."""
     return int(await connection.fetchval(DAYS_MADE))
+
+
+def no_day() -> UnavailableError:
+    """The refusal of jobs whose day has no partition."""
+    return UnavailableError(
+        "The database has no room for jobs of this day: try again shortly",
+        retry_after=AGAIN_AFTER_S,
+    )
 
 
 def lacks_partition(error: BaseException) -> bool:

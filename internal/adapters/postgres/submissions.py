@@ -10,11 +10,11 @@ from uuid import UUID
 
 from asyncpg import CheckViolationError
 
-from internal.adapters.postgres.database import RETRY_AFTER_S, Database, again
+from internal.adapters.postgres.database import Database, again
 from internal.adapters.postgres.flows import Flows
 from internal.adapters.postgres.groups import Groups
 from internal.adapters.postgres.intake import Entry, Intake, Kept, topics_of_kept
-from internal.adapters.postgres.partitions import lacks_partition
+from internal.adapters.postgres.partitions import lacks_partition, no_day
 from internal.adapters.postgres.quota import Quota, admitting
 from internal.adapters.postgres.ties import Ties
 from internal.domain.accounts import Actor
@@ -29,7 +29,6 @@ from internal.domain.ports.jobs import Submitted
 from internal.domain.submission import NewJob
 
 MOST_IN_A_GROUP: Final = 200
-NO_DAY: Final = "The database has no room for jobs of this time: try again shortly"
 
 
 class PostgresSubmissions:
@@ -62,7 +61,7 @@ class PostgresSubmissions:
             if not lacks_partition(error):
                 raise
             await self._clock.compare()
-            raise UnavailableError(NO_DAY, retry_after=RETRY_AFTER_S) from error
+            raise no_day() from error
 
     async def _keep(
         self, actor: Actor, jobs: Sequence[NewJob], batch_id: UUID | None
