@@ -45,7 +45,7 @@ async def opened(environment: Environment) -> AsyncIterator[Store]:
     wakeups = PostgresWakeups(settings.database_url)
     telling = asyncio.create_task(wakeups.run())
     try:
-        yield Store(database, wakeups, settings)
+        yield Store(database, database, wakeups, settings)
     finally:
         telling.cancel()
         with suppress(asyncio.CancelledError):

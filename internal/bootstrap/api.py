@@ -50,7 +50,8 @@ from internal.services.audience import Audience
 from internal.services.rate import RequestRate
 from internal.services.upkeep import partitioner
 
-CONNECTIONS: Final = 10
+# Connections that periodic tasks use at a time: requests have the others.
+API_TASKS: Final = 2
 
 
 async def run(settings: Settings, stop: asyncio.Event) -> int:
@@ -58,10 +59,10 @@ async def run(settings: Settings, stop: asyncio.Event) -> int:
     handlers = handlers_of(settings)
     listener = listening_socket(settings.host, settings.port)
     dsn = settings.database_url
-    database = await open_database(dsn, name="windlass api", size=CONNECTIONS)
-    wakeups = PostgresWakeups(dsn)
+    database = await open_database(dsn, name="windlass api", size=settings.api_connections // 2)
+    wakeups = PostgresWakeups(settings.listen_url, name="windlass api wake-ups")
     hasher = BcryptHasher()
-    store = Store(database, wakeups, settings)
+    store = Store(database, database.in_turns(API_TASKS), wakeups, settings)
     audience = audience_of(store)
     live = live_of(store, audience).duty()
     request_log = _request_log(settings)

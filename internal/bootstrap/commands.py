@@ -31,7 +31,7 @@ def api(chosen: argparse.Namespace) -> int:
 
     settings = _start("api", quietly=chosen.supervised)
     require_secret(settings)
-    return _run_process(settings, api.run, supervised=chosen.supervised)
+    return _run_process(settings, api.run, supervised=chosen.supervised, apis=1)
 
 
 def worker(chosen: argparse.Namespace) -> int:
@@ -41,7 +41,7 @@ def worker(chosen: argparse.Namespace) -> int:
     settings = _start("worker", quietly=chosen.supervised)
     if settings.worker_processes > 1 and not chosen.supervised:
         return _run_workers(settings)
-    return _run_process(settings, worker.run, supervised=chosen.supervised)
+    return _run_process(settings, worker.run, supervised=chosen.supervised, workers=1)
 
 
 def migrate_up(_: argparse.Namespace) -> int:
@@ -111,27 +111,30 @@ def _run_workers(settings: Settings) -> int:
     from internal.bootstrap.database import located
     from internal.bootstrap.supervisor import Supervisor, workers_of
 
-    _require_usable(located(settings, waits=False))
+    settings = located(settings, waits=False)
+    _require_usable(settings, workers=settings.worker_processes)
     asyncio.run(Supervisor(settings, workers_of(settings)).run())
     return ExitCode.OK
 
 
-def _run_process(settings: Settings, main: Main, *, supervised: bool) -> int:
+def _run_process(
+    settings: Settings, main: Main, *, supervised: bool, apis: int = 0, workers: int = 0
+) -> int:
     from internal.bootstrap.database import located
 
     if supervised:
         follow_parent(settings.shutdown_grace + LAST_WRITES)
     settings = located(settings, waits=supervised)
     if not supervised:  # else the supervisor has just seen to it
-        _require_usable(settings)
+        _require_usable(settings, apis=apis, workers=workers)
     return run_process(main, settings, supervised=supervised)
 
 
-def _require_usable(settings: Settings) -> None:
-    from internal.bootstrap.database import require_database
+def _require_usable(settings: Settings, *, apis: int = 0, workers: int = 0) -> None:
+    from internal.bootstrap.database import require_serving
     from internal.bootstrap.migrations import require_newest
 
-    asyncio.run(require_database(settings.database_url))
+    asyncio.run(require_serving(settings, apis=apis, workers=workers))
     asyncio.run(require_newest(settings.database_url))
 
 

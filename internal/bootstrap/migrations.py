@@ -14,11 +14,11 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 from sqlalchemy import Connection, func, select
-from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.pool import NullPool
 
 import internal
-from internal.adapters.postgres.database import sqlalchemy_url
+from internal.adapters.postgres.database import open_engine
 from internal.bootstrap.errors import StartError
 
 # "windlass" as a number; it only has to differ from other programs' in the same database.
@@ -82,7 +82,7 @@ def migrations_folder() -> Path:
 
 @asynccontextmanager
 async def _connected(dsn: str) -> AsyncIterator[AsyncConnection]:
-    engine = create_async_engine(sqlalchemy_url(dsn), poolclass=NullPool)
+    engine = open_engine(dsn, name="windlass migrate", poolclass=NullPool)
     async with engine.connect() as connection:
         yield connection
 

@@ -15,9 +15,8 @@ from internal.bootstrap.settings import Settings
 from internal.bootstrap.wiring import Store, handlers_of, worker_of
 from internal.domain.errors import UnavailableError
 
-# One for the producer, the completer, the heart and each duty: a slow one keeps none of the others
-# from the database, least of all the heart.
-CONNECTIONS: Final = 13
+# Connections that periodic tasks leave to claims, ends and log lines.
+FOR_JOBS: Final = 3
 
 # New objects, of which a short job makes about five.
 COLLECTED_AFTER: Final = 10_000
@@ -30,10 +29,11 @@ async def run(settings: Settings, stop: asyncio.Event) -> int:
     handlers = handlers_of(settings)
     _collect_seldom()
     dsn = settings.database_url
-    database = await open_database(dsn, name="windlass worker", size=CONNECTIONS)
-    wakeups = PostgresWakeups(dsn)
+    database = await open_database(dsn, name="windlass worker", size=settings.worker_connections)
+    wakeups = PostgresWakeups(settings.listen_url, name="windlass worker wake-ups")
     listening = asyncio.create_task(wakeups.run(), name="wake-ups")
-    store = Store(database, wakeups, settings)
+    tasks = database.in_turns(settings.worker_connections - FOR_JOBS)
+    store = Store(database, tasks, wakeups, settings)
     worker = worker_of(store, handlers)
     try:
         with suppress(UnavailableError):  # the partitioner tries again
