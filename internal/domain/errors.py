@@ -7,6 +7,7 @@ from typing import ClassVar, Final
 import msgspec
 
 LONGEST_REASON: Final = 300
+RETRY_AFTER_S: Final = 2
 
 
 class FieldError(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -134,6 +135,9 @@ class UnavailableError(WindlassError):
     """The database is not reachable now: try again shortly"""
 
     code = "UNAVAILABLE"
+
+    def __init__(self, message: str | None = None, *, retry_after: int = RETRY_AFTER_S) -> None:
+        super().__init__(message, retry_after=retry_after)
 
     @property
     def reason(self) -> str:

@@ -16,7 +16,6 @@ COMMAND_TIMEOUT_S: Final = 20.0
 # After these another host may be the one; any other refusal is an answer.
 _NEXT_HOST: Final = (
     OSError,
-    TimeoutError,
     asyncpg.CannotConnectNowError,
     asyncpg.TargetServerAttributeNotMatched,
 )
@@ -62,13 +61,15 @@ async def _first_usable(place: Dsn, name: str, more: Mapping[str, Any]) -> async
             return await asyncpg.connect(
                 host=host, port=port, timeout=place.connect_timeout_s, **arguments
             )
+        except TimeoutError:
+            silent = ConnectionError(f"no answer within {place.connect_timeout_s:g} s")
+            failures.append((f"{host}:{port}", silent))
         except _NEXT_HOST as error:
             failures.append((f"{host}:{port}", error))
     _, last = failures[-1]
     if len(failures) == 1:
         raise last
-    what = "; ".join(f"{where}: {str(error) or 'no answer'}" for where, error in failures)
-    raise ConnectionError(what) from last
+    raise ConnectionError("; ".join(f"{where}: {error}" for where, error in failures)) from last
 
 
 async def _set(

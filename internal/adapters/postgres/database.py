@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import copy
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager, nullcontext
-from typing import Any, Final, TypeAlias, TypeVar
+from functools import wraps
+from typing import Any, Final, ParamSpec, TypeAlias, TypeVar
 
 import asyncpg
 from asyncpg.pool import PoolConnectionProxy
@@ -46,6 +47,7 @@ _WHY_NOT_WRITABLE: Final = """
 """
 
 T = TypeVar("T")
+Arguments = ParamSpec("Arguments")
 
 Row: TypeAlias = asyncpg.Record
 # A pooled connection; asyncpg's own type differs by whether it is pooled.
@@ -236,6 +238,18 @@ def open_engine(
     return create_async_engine(
         "postgresql+asyncpg://", async_creator=create, hide_parameters=True, **more
     )
+
+
+def retrying_contention(
+    method: Callable[Arguments, Awaitable[T]],
+) -> Callable[Arguments, Coroutine[Any, Any, T]]:
+    """`again` for each call of a method that is all or nothing."""
+
+    @wraps(method)
+    async def call(*arguments: Arguments.args, **named: Arguments.kwargs) -> T:
+        return await again(lambda: method(*arguments, **named))
+
+    return call
 
 
 async def open_database(dsn: str, *, name: str, size: int) -> Database:

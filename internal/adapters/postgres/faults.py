@@ -11,7 +11,6 @@ import asyncpg
 from internal.adapters.postgres.statements import name_of
 from internal.domain.errors import ContentionError, TimedOutError, UnavailableError
 
-RETRY_AFTER_S: Final = 2
 _NOT_WRITING: Final = "The database is not accepting writes now: try again shortly"
 _FULL: Final = "The database has no room for this now: try again shortly"
 
@@ -53,18 +52,19 @@ STALE: Final = (
 def refusal_of(error: BaseException, *, is_closed: bool = False) -> UnavailableError | None:
     """The domain's error for one of the driver; None for one that no repetition mends.
 
-    `is_closed` says that the connection has ended, which the driver calls a misuse.
+    `is_closed` says that the connection has ended, which the driver calls a misuse, or that there
+    was none.
     """
     driver = driver_error(error)
     refusal: UnavailableError
     if isinstance(driver, CONTENTION):
         refusal = ContentionError(retry_after=1)
-    elif isinstance(driver, _SLOW):
-        refusal = TimedOutError(retry_after=RETRY_AFTER_S)
+    elif isinstance(driver, _SLOW) and not is_closed:
+        refusal = TimedOutError()
     elif isinstance(driver, TRANSIENT) or (
         is_closed and isinstance(driver, asyncpg.InterfaceError)
     ):
-        refusal = UnavailableError(_message(driver), retry_after=RETRY_AFTER_S)
+        refusal = UnavailableError(_message(driver))
     else:
         return None
     refusal.__cause__ = driver
