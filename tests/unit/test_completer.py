@@ -12,6 +12,7 @@ from internal.domain.ids import new_id
 from internal.domain.jobs import Outcome, Settlement, Status
 from internal.domain.ports.work import Finish, Lease, LoggedLine
 from internal.services.worker import completer as completer_module
+from internal.services.worker import persistence as persistence_module
 from internal.services.worker.completer import Completer
 from tests.support.conditions import eventually
 from tests.support.work import Ends
@@ -19,7 +20,7 @@ from tests.support.work import Ends
 
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(completer_module, "FIRST_PAUSE_S", 0.001)
+    monkeypatch.setattr(persistence_module, "FIRST_PAUSE_S", 0.001)
 
 
 def an_end(outcome: Outcome = Outcome.SUCCEEDED, result: str | None = None) -> Finish:

@@ -130,8 +130,8 @@ def read_dsn(url: str) -> Dsn:
     found = _URL.fullmatch(url)
     if found is None:
         raise ValueError("must be like postgresql://user:password@host:5432/database")
-    if "@" in found["hosts"]:
-        raise ValueError("has more than one @: write those of a password as %40, its / as %2F")
+    if "@" in found["hosts"] or (found["user"] is None and "@" in (found["database"] or "")):
+        raise ValueError("has a password with @ or /: write those as %40 and %2F")
     query = _query(found["query"] or "")
     hosts = _hosts(found["hosts"], query)
     return Dsn(

@@ -11,12 +11,13 @@ STATEMENT_TIMEOUT: Final = timedelta(seconds=15)
 # not change what a statement means. Whether it may write is left as it is: `default_transaction_
 # read_only` is how an operator, or a provider whose disk is nearly full, stops all writing.
 SESSION: Final = {
-    "client_min_messages": "notice",
     "default_transaction_deferrable": "off",
     "default_transaction_isolation": "read committed",
+    "idle_in_transaction_session_timeout": "0",
     "idle_session_timeout": "0",
     "jit": "off",
     "standard_conforming_strings": "on",
+    "statement_timeout": "0",
     "timezone": "UTC",
 }
 # Of those that serve.
