@@ -152,11 +152,9 @@ async def pgbouncer(server: TcpServer, mode: str, **settings: str) -> AsyncItera
         },
     )
     ini = server.add_file(f"pgbouncer-{pooled.port}.ini", text)
-    process = Programs(PGBOUNCER.parent, server.user).spawn(
-        *("pgbouncer", "-q", str(ini)),
-        folder=Path("/"),
-        output=(server.folder / f"pgbouncer-{pooled.port}.log").open("wb"),
-    )
+    with (server.folder / f"pgbouncer-{pooled.port}.log").open("wb") as output:
+        programs = Programs(PGBOUNCER.parent, server.user)
+        process = programs.spawn("pgbouncer", "-q", str(ini), folder=Path("/"), output=output)
     try:
         await eventually(lambda: _answers(pooled), within_s=60, every_s=0.1)
         yield pooled
