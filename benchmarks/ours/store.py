@@ -47,7 +47,7 @@ async def opened(environment: Environment) -> AsyncIterator[Store]:
     wakeups = PostgresWakeups(settings.database_url)
     telling = asyncio.create_task(wakeups.run())
     try:
-        yield Store(database, wakeups, PostgresClock(database, new_id), settings)
+        yield Store(database, database, wakeups, PostgresClock(database, new_id), settings)
     finally:
         telling.cancel()
         with suppress(asyncio.CancelledError):

@@ -54,7 +54,8 @@ from internal.services.rate import RequestRate
 from internal.services.readiness import Readiness
 from internal.services.upkeep import clock_watch, partitioner
 
-CONNECTIONS: Final = 10
+# Connections that periodic tasks use at a time: requests have the others.
+API_TASKS: Final = 2
 
 
 async def run(settings: Settings, stop: asyncio.Event) -> int:
@@ -62,11 +63,11 @@ async def run(settings: Settings, stop: asyncio.Event) -> int:
     handlers = handlers_of(settings)
     listener = listening_socket(settings.host, settings.port)
     dsn = settings.database_url
-    database = await open_database(dsn, name="windlass api", size=CONNECTIONS)
-    wakeups = PostgresWakeups(dsn)
+    database = await open_database(dsn, name="windlass api", size=settings.api_connections // 2)
+    wakeups = PostgresWakeups(settings.listen_url, name="windlass api wake-ups")
     hasher = BcryptHasher()
     clock = PostgresClock(database, new_id)
-    store = Store(database, wakeups, clock, settings)
+    store = Store(database, database.in_turns(API_TASKS), wakeups, clock, settings)
     audience = audience_of(store)
     live = live_of(store, audience).duty()
     request_log = _request_log(settings)

@@ -8,8 +8,7 @@ import asyncio
 import logging
 import os
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 
 from internal.adapters.telemetry import configure_logging
 from internal.bootstrap.errors import StartError
@@ -35,7 +34,7 @@ def api(chosen: argparse.Namespace) -> int:
 
     settings = _start("api", quietly=chosen.supervised)
     require_secret(settings)
-    return _run_process(settings, api.run, supervised=chosen.supervised)
+    return _run_process(settings, api.run, supervised=chosen.supervised, apis=1)
 
 
 def worker(chosen: argparse.Namespace) -> int:
@@ -45,15 +44,16 @@ def worker(chosen: argparse.Namespace) -> int:
     settings = _start("worker", quietly=chosen.supervised)
     if settings.worker_processes > 1 and not chosen.supervised:
         return _run_workers(settings)
-    return _run_process(settings, worker.run, supervised=chosen.supervised)
+    return _run_process(settings, worker.run, supervised=chosen.supervised, workers=1)
 
 
 def migrate_up(_: argparse.Namespace) -> int:
     """`windlass migrate up`."""
     settings = _start("migrate")
     from internal.bootstrap import migrations
+    from internal.bootstrap.database import reachable
 
-    with _reachable(settings) as dsn:
+    with reachable(settings) as dsn:
         before = asyncio.run(migrations.migrate_up(dsn))
     if before.database == before.newest:
         print(f"The database is at the newest revision, {before.newest}.")
@@ -68,8 +68,9 @@ def migrate_down(chosen: argparse.Namespace) -> int:
     """`windlass migrate down [REVISION]`."""
     settings = _start("migrate")
     from internal.bootstrap import migrations
+    from internal.bootstrap.database import reachable
 
-    with _reachable(settings) as dsn:
+    with reachable(settings) as dsn:
         plan = asyncio.run(migrations.plan_down(dsn, chosen.revision))
         _confirm(plan.lines, agreed=chosen.yes)
         now = asyncio.run(migrations.migrate_down(dsn, chosen.revision))
@@ -81,8 +82,9 @@ def migrate_version(_: argparse.Namespace) -> int:
     """`windlass migrate version`."""
     settings = _start("migrate")
     from internal.bootstrap import migrations
+    from internal.bootstrap.database import reachable
 
-    with _reachable(settings) as dsn:
+    with reachable(settings) as dsn:
         found = asyncio.run(migrations.versions(dsn))
     print(f"database: {found.database or 'empty'}")
     print(f"newest:   {found.newest}")
@@ -126,37 +128,31 @@ def _run_workers(settings: Settings) -> int:
     from internal.bootstrap.database import located
     from internal.bootstrap.supervisor import Supervisor, workers_of
 
-    _require_usable(located(settings, waits=False))
+    settings = located(settings, waits=False)
+    _require_usable(settings, workers=settings.worker_processes)
     asyncio.run(Supervisor(settings, workers_of(settings)).run())
     return ExitCode.OK
 
 
-def _run_process(settings: Settings, main: Main, *, supervised: bool) -> int:
+def _run_process(
+    settings: Settings, main: Main, *, supervised: bool, apis: int = 0, workers: int = 0
+) -> int:
     from internal.bootstrap.database import located
 
     if supervised:
         follow_parent(settings.shutdown_grace + settings.drain + LAST_WRITES)
     settings = located(settings, waits=supervised)
     if not supervised:  # else the supervisor has just seen to it
-        _require_usable(settings)
+        _require_usable(settings, apis=apis, workers=workers)
     return run_process(main, settings, supervised=supervised)
 
 
-def _require_usable(settings: Settings) -> None:
-    from internal.bootstrap.database import require_database
+def _require_usable(settings: Settings, *, apis: int = 0, workers: int = 0) -> None:
+    from internal.bootstrap.database import require_serving
     from internal.bootstrap.usable import require_usable
 
-    asyncio.run(require_database(settings.database_url))
+    asyncio.run(require_serving(settings, apis=apis, workers=workers))
     asyncio.run(require_usable(settings.database_url))
-
-
-@contextmanager
-def _reachable(settings: Settings) -> Iterator[str]:
-    from internal.bootstrap.database import reachable, require_database
-
-    with reachable(settings) as dsn:
-        asyncio.run(require_database(dsn))
-        yield dsn
 
 
 def _confirm(losses: Sequence[str], *, agreed: bool) -> None:

@@ -16,11 +16,12 @@ from alembic import command
 from alembic.config import Config
 from alembic.util import CommandError
 from sqlalchemy import Connection, func, select
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from sqlalchemy.pool import NullPool
 
-from internal.adapters.postgres.database import sqlalchemy_url
+from internal.adapters.postgres.database import open_engine
 from internal.adapters.postgres.revision import MAKE_VERSION_TABLE, Revision, read_revision
+from internal.adapters.postgres.session_settings import SESSION
 from internal.bootstrap import migration_errors
 from internal.bootstrap.downgrade import Plan, require_unused, what_goes
 from internal.bootstrap.errors import StartError
@@ -118,16 +119,15 @@ async def versions(dsn: str) -> Versions:
 
 @asynccontextmanager
 async def _connected(dsn: str) -> AsyncIterator[tuple[AsyncEngine, AsyncConnection]]:
-    settings = {"application_name": migration_errors.APPLICATION}
-    engine = create_async_engine(
-        sqlalchemy_url(dsn), poolclass=NullPool, connect_args={"server_settings": settings}
+    milliseconds = LOCK_TIMEOUT // timedelta(milliseconds=1)
+    engine = open_engine(
+        dsn,
+        name=migration_errors.APPLICATION,
+        settings={**SESSION, "lock_timeout": str(milliseconds)},
+        poolclass=NullPool,
     )
     with translated():
         async with engine.connect() as connection:
-            milliseconds = LOCK_TIMEOUT // timedelta(milliseconds=1)
-            # Poolers refuse it as a parameter of the connection.
-            await connection.exec_driver_sql(f"set lock_timeout = {milliseconds}")
-            await connection.commit()
             yield engine, connection
 
 

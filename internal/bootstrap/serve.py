@@ -9,9 +9,11 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from importlib.metadata import version
 
+import msgspec
+
 from internal.adapters.embedded import EmbeddedServer, data_directory
 from internal.bootstrap.children import Child
-from internal.bootstrap.database import require_database, require_secret
+from internal.bootstrap.database import require_secret, require_serving
 from internal.bootstrap.listening import listening_socket
 from internal.bootstrap.process import ExitCode
 from internal.bootstrap.secret import keep_secret
@@ -69,7 +71,8 @@ async def _run(settings: Settings, dsn: str, server: EmbeddedServer | None) -> N
     # Takes half a second to import: by now the operator has read the first lines.
     from internal.bootstrap.migrations import migrate_up  # noqa: PLC0415
 
-    await require_database(dsn)
+    started = msgspec.structs.replace(settings, database_url=dsn)
+    await require_serving(started, apis=1, workers=settings.worker_processes)
     await migrate_up(dsn)
     children = [Child("API", "api"), *workers_of(settings)]
     await Supervisor(settings, children, server=server, announces=True).run()

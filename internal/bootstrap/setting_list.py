@@ -49,6 +49,26 @@ SETTINGS: Final = (
         "a PostgreSQL 15 or newer; without it, an embedded server in the data directory is used",
         values.hide_credentials,
     ),
+    Setting(
+        "WINDLASS_LISTEN_URL",
+        "",
+        values.optional(values.database_url),
+        "a direct connection to the same database, where `DATABASE_URL` leads through a pooler",
+        values.hide_credentials,
+    ),
+    Setting(
+        "WINDLASS_API_CONNECTIONS",
+        "10",
+        values.integer(2, 1_000),
+        "connections of one API process to the database at most; one more listens for wake-ups",
+    ),
+    Setting(
+        "WINDLASS_WORKER_CONNECTIONS",
+        "6",
+        values.integer(4, 1_000),
+        "connections of one worker process to the database at most; two more are for its "
+        "wake-ups and its heartbeat",
+    ),
     Setting("HOST", "127.0.0.1", values.text, "the address that the API listens on"),
     Setting("PORT", "8080", values.integer(1, 65_535), "the port that the API listens on"),
     Setting(

@@ -18,11 +18,14 @@ from internal.domain.retry import Strategy
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Everything an operator can set, in SETTINGS' words.
 
-    `database_url` and `jwt_secret` are empty where the embedded server is to be used; `locate`
-    in `database.py` fills them in.
+    `database_url` and `jwt_secret` are empty where the embedded server is to be used; `located`
+    in `database.py` fills them in, and `listen_url` where it is not set.
     """
 
     database_url: str
+    listen_url: str
+    api_connections: int
+    worker_connections: int
     host: str
     port: int
     data_dir: Path

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import asyncpg
-
+from internal.adapters.postgres.connecting import connect
 from internal.bootstrap.revisions import require_schema
 from internal.bootstrap.rights import require_rights
 
@@ -14,7 +13,7 @@ async def require_usable(dsn: str) -> None:
     Raises:
         StartError: in one line, saying what to do.
     """
-    connection = await asyncpg.connect(dsn)
+    connection = await connect(dsn, name="windlass start check")
     try:
         await require_schema(connection)
         await require_rights(connection)

@@ -10,6 +10,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Final, TypeAlias, TypeVar
 
+from internal.adapters.postgres.dsn import read_dsn
 from internal.domain.durations import parse_duration
 
 Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -96,9 +97,9 @@ def modules(value: str) -> tuple[str, ...]:
 
 def database_url(value: str) -> str:
     """A PostgreSQL URL, given back as `postgresql://...` for any of the schemes in use."""
-    if not _SCHEME.match(value):
-        raise ValueError("must be like postgresql://user:password@host:5432/database")
-    return _SCHEME.sub("postgresql://", value, count=1)
+    url = _SCHEME.sub("postgresql://", value, count=1)
+    read_dsn(url)
+    return url
 
 
 def secret(value: str) -> str:

@@ -65,9 +65,13 @@ from internal.services.workflows import Workflows
 
 
 class Store(msgspec.Struct, frozen=True):
-    """The database with the wake-ups of one process."""
+    """The database with the wake-ups of one process.
+
+    `background` is the same database for periodic tasks, which leave some connections to others.
+    """
 
     database: Database
+    background: Database
     wakeups: PostgresWakeups
     clock: PostgresClock
     settings: Settings
@@ -75,7 +79,7 @@ class Store(msgspec.Struct, frozen=True):
     def upkeep(self) -> PostgresUpkeep:
         """The duties' statements."""
         return PostgresUpkeep(
-            self.database,
+            self.background,
             self.wakeups,
             aging=self.settings.aging,
             retention=self.settings.retention,
@@ -190,7 +194,7 @@ def scheduler_of(store: Store, handlers: Handlers) -> Scheduler:
     """What runs the schedules that are due."""
     settings = store.settings
     due = PostgresDueSchedules(
-        store.database,
+        store.background,
         store.wakeups,
         settings.aging,
         most_unfinished=settings.max_waiting_per_user,
@@ -224,7 +228,7 @@ def live_of(store: Store, audience: Audience) -> Live:
 
 def relay_of(store: Store) -> Duty:
     """The feed's relay, of which one at a time works."""
-    return upkeep.relay(PostgresFeed(store.database, store.wakeups))
+    return upkeep.relay(PostgresFeed(store.background, store.wakeups))
 
 
 def worker_of(store: Store, handlers: Handlers) -> Worker:
@@ -259,9 +263,9 @@ def _upkeep(store: Store) -> Sequence[Duty]:
         upkeep.releaser(statements),
         upkeep.folder(statements),
         upkeep.tender(statements),
-        upkeep.batches(PostgresBatchUpkeep(store.database, store.wakeups)),
+        upkeep.batches(PostgresBatchUpkeep(store.background, store.wakeups)),
         upkeep.partitioner(statements),
         upkeep.pruner(statements),
-        operator(PostgresOperationSteps(store.database, store.wakeups, store.settings.aging)),
+        operator(PostgresOperationSteps(store.background, store.wakeups, store.settings.aging)),
         relay_of(store),
     )

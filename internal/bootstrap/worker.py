@@ -18,9 +18,8 @@ from internal.domain.errors import UnavailableError
 from internal.domain.ids import new_id
 from internal.services.upkeep import clock_watch
 
-# One for the producer, the completer, the heart and each duty: a slow one keeps none of the others
-# from the database, least of all the heart.
-CONNECTIONS: Final = 13
+# Connections that periodic tasks leave to claims, ends and log lines.
+FOR_JOBS: Final = 3
 
 # New objects, of which a short job makes about five.
 COLLECTED_AFTER: Final = 10_000
@@ -33,11 +32,12 @@ async def run(settings: Settings, stop: asyncio.Event) -> int:
     handlers = handlers_of(settings)
     _collect_seldom()
     dsn = settings.database_url
-    database = await open_database(dsn, name="windlass worker", size=CONNECTIONS)
-    wakeups = PostgresWakeups(dsn)
+    database = await open_database(dsn, name="windlass worker", size=settings.worker_connections)
+    wakeups = PostgresWakeups(settings.listen_url, name="windlass worker wake-ups")
     listening = asyncio.create_task(wakeups.run(), name="wake-ups")
     clock = PostgresClock(database, new_id)
-    store = Store(database, wakeups, clock, settings)
+    tasks = database.in_turns(settings.worker_connections - FOR_JOBS)
+    store = Store(database, tasks, wakeups, clock, settings)
     watching = asyncio.create_task(clock_watch(clock).run(wakeups), name="clock")
     worker = worker_of(store, handlers)
     try:

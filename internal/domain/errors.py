@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Final
 
 import msgspec
+
+LONGEST_REASON: Final = 300
+RETRY_AFTER_S: Final = 2
 
 
 class FieldError(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -132,3 +135,29 @@ class UnavailableError(WindlassError):
     """The database is not reachable now: try again shortly"""
 
     code = "UNAVAILABLE"
+
+    def __init__(self, message: str | None = None, *, retry_after: int = RETRY_AFTER_S) -> None:
+        super().__init__(message, retry_after=retry_after)
+
+    @property
+    def reason(self) -> str:
+        """What the log says about it, in one line."""
+        return self.message if self.__cause__ is None else reason_of(self.__cause__)
+
+
+class TimedOutError(UnavailableError):
+    """The database took too long to answer: try again shortly"""
+
+
+class ContentionError(UnavailableError):
+    """Others are changing the same things just now: try again"""
+
+
+def reason_of(error: BaseException) -> str:
+    """An error in one line for the log: its class, its SQLSTATE if it has one, its message."""
+    if isinstance(error, UnavailableError):
+        return error.reason
+    state = getattr(error, "sqlstate", None)
+    name = f"{type(error).__name__} {state}" if state else type(error).__name__
+    text = " ".join(str(error).splitlines()[:1])[:LONGEST_REASON]
+    return f"{name}: {text}" if text else name

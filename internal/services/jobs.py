@@ -11,7 +11,7 @@ import msgspec
 
 from internal.domain.accounts import Actor
 from internal.domain.attempt_log import LogPage, LogPlace
-from internal.domain.errors import FieldError, NotFoundError, UnavailableError, ValidationError
+from internal.domain.errors import ContentionError, FieldError, NotFoundError, ValidationError
 from internal.domain.handlers import Handlers
 from internal.domain.ids import new_id
 from internal.domain.jobs import Attempt, Job, on_failure
@@ -79,7 +79,7 @@ class Jobs(msgspec.Struct, frozen=True):
             return _as_taken_in(new, submitted), False
         existing = await self.reads.get(actor, submitted.id)
         if existing is None:
-            raise UnavailableError("The job with this key was just deleted: send it again")
+            raise ContentionError("The job with this key was just deleted: send it again")
         return existing, True
 
     async def submit_batch(self, actor: Actor, requests: Sequence[Submission]) -> Batch:

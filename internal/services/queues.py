@@ -7,7 +7,7 @@ from typing import Final
 import msgspec
 
 from internal.domain.accounts import Actor
-from internal.domain.errors import NotFoundError, UnavailableError
+from internal.domain.errors import ContentionError, NotFoundError
 from internal.domain.ports.queues import Queues as Store
 from internal.domain.queues import Queue, QueuePage, QueueSettings, check_name, check_settings
 
@@ -44,7 +44,7 @@ class Queues(msgspec.Struct, frozen=True):
         await self.store.set(actor, check_name(name), settings)
         queue = await self.store.get(actor, name)
         if queue is None:
-            raise UnavailableError("the queue was just deleted: try again", retry_after=1)
+            raise ContentionError("the queue was just deleted: try again", retry_after=1)
         return queue
 
     async def pause(self, actor: Actor, name: str, *, paused: bool) -> Queue:

@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 import time
+from typing import Any
 from uuid import UUID
 
 import asyncpg
@@ -19,7 +20,7 @@ from internal.adapters.postgres.statements import statement
 from internal.adapters.postgres.wakeups import PostgresWakeups
 from internal.domain.accounts import Actor
 from internal.domain.attempt_log import LogPlace
-from internal.domain.errors import UnavailableError
+from internal.domain.errors import ContentionError, UnavailableError
 from internal.domain.jobs import Outcome, Status
 from internal.domain.ports.feed import Topic
 from internal.domain.ports.work import Lease, LoggedLine, Progress
@@ -162,13 +163,13 @@ async def test_a_deadlock_is_told_as_something_that_may_work_next_time(store: St
 
     ends = await asyncio.gather(lock_both(0, 1), lock_both(1, 0), return_exceptions=True)
 
-    assert [type(end) for end in ends if end is not None] == [UnavailableError]
+    assert [type(end) for end in ends if end is not None] == [ContentionError]
 
 
 async def test_a_request_that_gets_no_connection_in_time_is_told_to_come_back(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(database_module, "CONNECT_TIMEOUT_S", 0.2)
+    monkeypatch.setattr(database_module, "ACQUIRE_TIMEOUT_S", 0.2)
     database = await open_database(database_url, name="windlass tests", size=1)
     try:
         async with database.begin(), database.hot():
@@ -218,10 +219,10 @@ async def test_a_wake_up_that_could_not_be_sent_is_sent_when_the_connection_is_b
     begun, heard = asyncio.Event(), asyncio.Event()
     execute, faults = asyncpg.Connection.execute, [ConnectionResetError("cut")]
 
-    async def cut_once(self: asyncpg.Connection, query: str, *values: object) -> str:
+    async def cut_once(self: asyncpg.Connection, query: str, *values: Any, **options: Any) -> str:
         if "pg_notify" in query and faults:
             raise faults.pop()
-        return await execute(self, query, *values)
+        return await execute(self, query, *values, **options)
 
     monkeypatch.setattr(asyncpg.Connection, "execute", cut_once)
     with sender.subscribe(begun.set, Topic.FEED), listener.subscribe(heard.set, Topic.READY):
@@ -241,7 +242,7 @@ async def test_a_wake_up_that_could_not_be_sent_is_sent_when_the_connection_is_b
 async def test_a_cancel_is_not_taken_for_a_database_that_is_away(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(database_module, "CONNECT_TIMEOUT_S", 0.5)
+    monkeypatch.setattr(database_module, "ACQUIRE_TIMEOUT_S", 0.5)
     process: asyncio.Future[int] = asyncio.get_running_loop().create_future()
 
     async def sleep() -> None:

@@ -6,9 +6,8 @@ from typing import Any
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Connection
-from sqlalchemy.ext.asyncio import create_async_engine
 
-from internal.adapters.postgres.database import sqlalchemy_url
+from internal.adapters.postgres.database import open_engine
 from internal.adapters.postgres.revision import VERSION_TABLE
 from internal.adapters.postgres.schema import metadata
 from tests.support.postgres import on_every_postgres
@@ -18,7 +17,7 @@ PARTITION = re.compile(r"(job|finished|attempt|attempt_log)_\d{8}")
 
 @on_every_postgres
 async def test_the_tables_in_code_are_those_that_the_migrations_make(database_url: str) -> None:
-    engine = create_async_engine(sqlalchemy_url(database_url))
+    engine = open_engine(database_url, name="windlass tests")
     async with engine.connect() as connection:
         differences = await connection.run_sync(_differences)
     await engine.dispose()

@@ -10,7 +10,8 @@ from typing import Any, Final, TypeAlias
 import asyncpg
 from asyncpg.prepared_stmt import PreparedStatement
 
-from internal.adapters.postgres.database import STATEMENT_TIMEOUT, Hot
+from internal.adapters.postgres.database import Hot
+from internal.adapters.postgres.session_settings import STATEMENT_TIMEOUT
 
 # As many jobs as `test.jobs` says in each of four states, over ten users with two queues each, and
 # over two days; always 250 of them are due.

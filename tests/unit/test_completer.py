@@ -7,11 +7,12 @@ from uuid import UUID
 import msgspec
 import pytest
 
-from internal.domain.errors import UnavailableError
+from internal.domain.errors import ContentionError, TimedOutError, UnavailableError
 from internal.domain.ids import new_id
 from internal.domain.jobs import Outcome, Settlement, Status
 from internal.domain.ports.work import Finish, Lease, LoggedLine
 from internal.services.worker import completer as completer_module
+from internal.services.worker import persistence as persistence_module
 from internal.services.worker.completer import Completer
 from tests.support.conditions import eventually
 from tests.support.work import Ends
@@ -19,7 +20,7 @@ from tests.support.work import Ends
 
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(completer_module, "FIRST_PAUSE_S", 0.001)
+    monkeypatch.setattr(persistence_module, "FIRST_PAUSE_S", 0.001)
 
 
 def an_end(outcome: Outcome = Outcome.SUCCEEDED, result: str | None = None) -> Finish:
@@ -196,3 +197,107 @@ class Slow(Ends):
         self.began.set()
         await self.go_on.wait()
         return await super().finish(ends)
+
+
+class Picky(Ends):
+    """Refuses every flush that holds one of these, or more than so many at once."""
+
+    def __init__(self, *refused: UUID, at_most: int = 1_000_000) -> None:
+        super().__init__()
+        self.refused = set(refused)
+        self.at_most = at_most
+        self.tried: list[int] = []
+
+    async def finish(self, ends: Sequence[Finish]) -> set[UUID]:
+        self.tried.append(len(ends))
+        if len(ends) > self.at_most:
+            raise TimedOutError
+        if any(end.lease.job_id in self.refused and end.error is None for end in ends):
+            raise ValueError("not JSON")
+        return await super().finish(ends)
+
+
+@pytest.mark.parametrize("place", [0, 63, 127])
+async def test_a_bad_end_is_found_by_halves_and_the_others_go_together(place: int) -> None:
+    handed_over = [an_end() for _ in range(128)]
+    bad = handed_over[place].lease.job_id
+    ends = Picky(bad)
+
+    outcomes = await recorded(ends, *handed_over)
+
+    assert outcomes.count(Outcome.SUCCEEDED) == 128
+    assert [end.lease.job_id for end in ends.recorded if end.outcome is Outcome.FAILED] == [bad]
+    assert len(ends.tried) <= 2 * 7 + 4
+
+
+async def test_several_bad_ends_are_found_without_trying_each_of_the_others_alone() -> None:
+    handed_over = [an_end() for _ in range(128)]
+    bad = {handed_over[place].lease.job_id for place in (3, 77, 78)}
+    ends = Picky(*bad)
+
+    outcomes = await recorded(ends, *handed_over)
+
+    assert outcomes.count(Outcome.FAILED) == 3
+    assert outcomes.count(Outcome.SUCCEEDED) == 126
+    assert len(ends.tried) < 64
+
+
+@pytest.mark.parametrize("at_most", [1, 10, 50])
+async def test_a_flush_that_takes_too_long_is_made_smaller(at_most: int) -> None:
+    ends = Picky(at_most=at_most)
+
+    await recorded(ends, *(an_end() for _ in range(100)))
+
+    assert len(ends.recorded) == 101
+    assert max(ends.flushes) <= at_most
+    assert len(ends.flushes) <= 4 * 100 / at_most
+
+
+class Stuck(Ends):
+    """Takes too long for one of them until it is told to go on."""
+
+    def __init__(self, stuck: UUID) -> None:
+        super().__init__()
+        self.stuck: UUID | None = stuck
+
+    async def finish(self, ends: Sequence[Finish]) -> set[UUID]:
+        if any(end.lease.job_id == self.stuck for end in ends):
+            raise TimedOutError
+        return await super().finish(ends)
+
+
+async def test_an_end_that_waits_for_a_lock_does_not_hold_up_the_others() -> None:
+    handed_over = [an_end() for _ in range(20)]
+    stuck = handed_over[0].lease.job_id
+    ends = Stuck(stuck)
+    completer = Completer(ends)
+    living = asyncio.create_task(completer.run())
+    for each in handed_over:
+        await completer.put(each)
+
+    await eventually(lambda: len(ends.recorded) == 19)
+    assert completer.unrecorded == {stuck}
+    ends.stuck = None
+    await completer.drained()
+    assert len(ends.recorded) == 20
+    living.cancel()
+
+
+async def test_contention_is_tried_again_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(persistence_module, "FIRST_PAUSE_S", 3600)
+    ends = Ends(ContentionError(), ContentionError())
+
+    assert await recorded(ends, an_end()) == [Outcome.SUCCEEDED] * 2
+
+
+async def test_each_new_reason_of_waiting_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+    away, full = UnavailableError(), UnavailableError()
+    away.__cause__, full.__cause__ = ConnectionRefusedError("refused"), OSError("no space left")
+
+    await recorded(Ends(away, away, away, full, full), an_end(), an_end())
+
+    lines = [(each.getMessage(), each.__dict__["reason"]) for each in caplog.records]
+    assert lines == [
+        ("2 ends wait for the database", "ConnectionRefusedError: refused"),
+        ("2 ends wait for the database", "OSError: no space left"),
+    ]

@@ -21,6 +21,7 @@ from internal.adapters.http.batches import BatchRoutes
 from internal.adapters.http.bulk import BulkRoutes
 from internal.adapters.http.dashboard import Dashboard, Site
 from internal.adapters.http.dead_letters import DeadLetterRoutes
+from internal.adapters.http.deadline import ANSWERED_WITHIN_S, Deadline
 from internal.adapters.http.direct import Direct, route_handler
 from internal.adapters.http.errors import answer_error
 from internal.adapters.http.frame import Frame, RequestLog
@@ -69,6 +70,7 @@ class Parts(msgspec.Struct, frozen=True):
     fleet: Fleet
     dashboard: Dashboard
     rate: RequestRate | None
+    answered_within_s: float = ANSWERED_WITHIN_S
 
 
 def build_app(parts: Parts, more_handlers: Sequence[ControllerRouterHandler] = ()) -> App:
@@ -102,7 +104,12 @@ def build_app(parts: Parts, more_handlers: Sequence[ControllerRouterHandler] = (
     routed = NamesAsSent(cast(App, api))
     site = Site(routed, parts.dashboard, frozenset(route.path for route in api.routes))
     direct = Direct(site, route_handler(api, "POST", "/v1/jobs"), "POST", "/v1/jobs")
-    return Frame(direct, parts.version, RequestMetrics(parts.registry), parts.request_log)
+    return Frame(
+        Deadline(direct, parts.answered_within_s),
+        parts.version,
+        RequestMetrics(parts.registry),
+        parts.request_log,
+    )
 
 
 def _document(described: Sequence[ControllerRouterHandler], version: str) -> HTTPRouteHandler:

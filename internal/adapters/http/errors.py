@@ -75,10 +75,18 @@ class Error(msgspec.Struct, frozen=True):
     error: ErrorBody
 
 
+def status_of(error: type[WindlassError]) -> HTTPStatus:
+    """The status of a kind of error: its own, or that of the kind that it belongs to."""
+    return next(STATUS_OF[kind] for kind in error.__mro__ if kind in STATUS_OF)
+
+
 def answer_error(request: Request[Any, Any, Any], error: Exception) -> Response[Error]:
     """Litestar's handler for every exception."""
+    if isinstance(error, UnavailableError):
+        extra = {"request_id": _request_id(request), "reason": error.reason}
+        _log.warning("request refused for now", extra=extra)
     if isinstance(error, WindlassError):
-        return _answer(request, error, STATUS_OF[type(error)])
+        return _answer(request, error, status_of(type(error)))
     if isinstance(error, ValidationException):
         return _answer(request, _invalid(error), HTTPStatus.BAD_REQUEST)
     if isinstance(error, HTTPException) and error.status_code in _REFUSED_BY_LITESTAR:

@@ -7,11 +7,11 @@ from typing import Final
 from uuid import UUID
 
 from internal.adapters.postgres.codes import STATUSES
-from internal.adapters.postgres.database import Database, Hot
+from internal.adapters.postgres.database import Database, Hot, retrying_contention
 from internal.adapters.postgres.statements import statement
 from internal.domain import jobs
 from internal.domain.accounts import Actor
-from internal.domain.errors import NotFoundError, UnavailableError
+from internal.domain.errors import ContentionError, NotFoundError
 from internal.domain.jobs import Status
 from internal.domain.ports.feed import Topic, Wakeups
 
@@ -27,6 +27,7 @@ class PostgresCommands:
         self._wakeups = wakeups
         self._aging = aging
 
+    @retrying_contention
     async def cancel(self, actor: Actor, job_id: UUID) -> None:
         async with self._database.hot() as connection:
             for _ in range(LOOKS):
@@ -35,8 +36,9 @@ class PostgresCommands:
                     self._wakeups.send(Topic.CANCEL, Topic.OUTBOX, Topic.GATE, Topic.RELEASE)
                     return
                 jobs.cancel((await _state(connection, actor, job_id))[0])
-        raise UnavailableError("the job keeps moving: try again", retry_after=1)
+        raise ContentionError("the job keeps moving: try again", retry_after=1)
 
+    @retrying_contention
     async def retry(self, actor: Actor, job_id: UUID) -> None:
         async with self._database.hot() as connection:
             for _ in range(LOOKS):
@@ -45,8 +47,9 @@ class PostgresCommands:
                     self._wakeups.send(Topic.READY, Topic.OUTBOX, Topic.GATE, Topic.RELEASE)
                     return
                 jobs.retry(*await _state(connection, actor, job_id))
-        raise UnavailableError("the job keeps moving: try again", retry_after=1)
+        raise ContentionError("the job keeps moving: try again", retry_after=1)
 
+    @retrying_contention
     async def edit(self, actor: Actor, job_id: UUID, payload: str) -> None:
         async with self._database.hot() as connection:
             for _ in range(LOOKS):
@@ -55,8 +58,9 @@ class PostgresCommands:
                     self._wakeups.send(Topic.READY, Topic.OUTBOX)
                     return
                 jobs.check_editable((await _state(connection, actor, job_id))[0])
-        raise UnavailableError("the job keeps moving: try again", retry_after=1)
+        raise ContentionError("the job keeps moving: try again", retry_after=1)
 
+    @retrying_contention
     async def delete(self, actor: Actor, job_id: UUID) -> None:
         async with self._database.hot() as connection:
             for _ in range(LOOKS):
@@ -69,7 +73,7 @@ class PostgresCommands:
                     "select is_needed($1, $2)", actor.user_id, job_id
                 )
                 jobs.check_deletable(status, is_needed=is_needed)
-        raise UnavailableError("the job keeps moving: try again", retry_after=1)
+        raise ContentionError("the job keeps moving: try again", retry_after=1)
 
 
 async def _state(connection: Hot, actor: Actor, job_id: UUID) -> tuple[Status, int, int]:

@@ -3,106 +3,140 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from datetime import timedelta
-from typing import Final, TypeAlias, TypeVar
+import copy
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
+from contextlib import asynccontextmanager, nullcontext
+from functools import wraps
+from typing import Any, Final, ParamSpec, TypeAlias, TypeVar
 
 import asyncpg
-import msgspec
 from asyncpg.pool import PoolConnectionProxy
-from sqlalchemy import URL, make_url
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy import event
+from sqlalchemy.engine import ExceptionContext
+from sqlalchemy.exc import DBAPIError, DisconnectionError
 from sqlalchemy.exc import TimeoutError as NoConnectionError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from internal.domain.errors import UnavailableError
+from internal.adapters.postgres.connecting import connect, connect_patience_s
+from internal.adapters.postgres.dsn import CONNECT_TIMEOUT_S
+from internal.adapters.postgres.faults import (
+    DRIVER_ERRORS,
+    STALE,
+    driver_error,
+    name_statement,
+    refusal_of,
+)
+from internal.adapters.postgres.session_settings import HOT, SERVICE, SESSION
+from internal.domain.errors import ContentionError, TimedOutError, UnavailableError
 
-STATEMENT_TIMEOUT: Final = timedelta(seconds=15)
-# For a server that does not even answer that it timed out.
-COMMAND_TIMEOUT_S: Final = 20.0
-CONNECT_TIMEOUT_S: Final = 5.0
-RETRY_AFTER_S: Final = 2
+# How long to wait for a free connection, and for one to be made: longer than a connect may take
+# (`dsn.py`), so that the log says which host did not answer.
+ACQUIRE_TIMEOUT_S: Final = 6.0
+# Readiness is asked for every few seconds, by something that gives up soon.
+CHECK_TIMEOUT_S: Final = 5.0
 # Statements lock in one order wherever there is one; where two parts meet that cannot, the server
 # ends one of them after a second.
-DEADLOCKS: Final = 3
+CONTENTIONS: Final = 3
+# A server that refuses every write must not have all connections made anew for each of them.
+RENEWED_EVERY_S: Final = 1.0
 
-# How hot statements are planned: once, not with each call (a millisecond and a half with two weeks
-# of partitions), and never by reading a table whole: tables of places are empty at times, a plan
-# made then outlives that, and a flush of 500 took 50 ms instead of 5.
-HOT_PLANS: Final = {"plan_cache_mode": "force_generic_plan", "enable_seqscan": "off"}
-
-# A server that is broken, full or restarting, or had to choose whom to stop: the same statement
-# may succeed later, as opposed to one that it refused for what it says.
-GONE: Final = (
-    OSError,
-    TimeoutError,
-    asyncpg.InterfaceError,
-    asyncpg.InternalClientError,  # a connection that was cut in the middle of its protocol
-    asyncpg.PostgresConnectionError,
-    asyncpg.OperatorInterventionError,  # shutdowns, restarts, statement_timeout
-    asyncpg.InsufficientResourcesError,  # connections, memory, disk
-    asyncpg.PostgresSystemError,
-    asyncpg.TransactionRollbackError,  # deadlocks
-    asyncpg.LockNotAvailableError,
-    asyncpg.IdleInTransactionSessionTimeoutError,
-    asyncpg.ReadOnlySQLTransactionError,
-)
+_WHY_NOT_WRITABLE: Final = """
+    select case when pg_is_in_recovery() then 'it is a standby'
+                when current_setting('transaction_read_only')::boolean then 'it is read-only' end
+"""
 
 T = TypeVar("T")
+Arguments = ParamSpec("Arguments")
 
 Row: TypeAlias = asyncpg.Record
 # A pooled connection; asyncpg's own type differs by whether it is pooled.
 Hot: TypeAlias = "PoolConnectionProxy[asyncpg.Record]"
 
 
-class Database(msgspec.Struct, frozen=True):
-    """Both pools of one process; at most `size` connections each."""
+class Database:
+    """Both pools of one process."""
 
-    engine: AsyncEngine
-    pool: asyncpg.Pool
+    def __init__(self, engine: AsyncEngine, pool: asyncpg.Pool, patience_s: float) -> None:
+        """`patience_s` is how long a statement waits for its connection."""
+        self.engine = engine
+        self.pool = pool
+        self._patience_s = patience_s
+        self._turns: asyncio.Semaphore | None = None
+        self._age = _Age(engine)
+
+    def in_turns(self, most: int) -> Database:
+        """The same pools for background work, which uses at most so many connections at a time.
+
+        It waits for its turn however long, and leaves the other connections to those who cannot.
+        """
+        shared = copy.copy(self)
+        shared._turns = asyncio.Semaphore(most)  # noqa: SLF001 - a copy of ours
+        return shared
 
     @asynccontextmanager
     async def begin(self) -> AsyncIterator[AsyncConnection]:
         """One transaction through SQLAlchemy.
 
         Raises:
-            UnavailableError: when the database cannot be reached or does not answer in time.
+            UnavailableError: when the database cannot be reached.
+            TimedOutError: when it does not answer in time.
+            ContentionError: when others were in the way: it may succeed at once.
         """
         try:
             async with self.engine.begin() as connection:
                 yield connection
-        except DBAPIError as error:
-            if isinstance(error.orig, GONE) or is_gone(error.orig):
-                _let_cancel(error)
-                raise unavailable(error) from error
-            raise
-        except (NoConnectionError, *GONE) as error:
-            _let_cancel(error)
-            raise unavailable(error) from error
+        except NoConnectionError as error:
+            raise _all_in_use() from error
+        except (DBAPIError, *DRIVER_ERRORS) as error:
+            is_cut = isinstance(error, DBAPIError) and error.connection_invalidated
+            refusal = await self._refusal(error, is_closed=is_cut)
+            if refusal is None:
+                raise
+            raise refusal from refusal.__cause__
 
     @asynccontextmanager
     async def hot(self) -> AsyncIterator[Hot]:
         """A bare connection in autocommit, for the statements that have a `.sql` file.
 
         Raises:
-            UnavailableError: as `begin`.
+            UnavailableError: as `begin`, with its kinds.
         """
+        is_closed = True
         try:
-            async with self.pool.acquire(timeout=CONNECT_TIMEOUT_S) as connection:
-                yield connection
-        except GONE as error:
-            _let_cancel(error)
-            raise unavailable(error) from error
+            async with (
+                self._turns or nullcontext(),
+                self.pool.acquire(timeout=self._patience_s) as connection,
+            ):
+                try:
+                    yield connection
+                except DRIVER_ERRORS as error:
+                    if isinstance(error, STALE):
+                        connection.terminate()
+                    is_closed = has_ended(connection)
+                    raise
+        except DRIVER_ERRORS as error:
+            if isinstance(error, TimeoutError) and is_closed and self._is_used_up():
+                raise _all_in_use() from error
+            refusal = await self._refusal(error, is_closed=is_closed)
+            if refusal is None:
+                raise
+            raise refusal from refusal.__cause__
 
     async def check(self) -> None:
-        """Ask for nothing.
+        """Ask whether it answers, and whether it takes writes.
 
         Raises:
-            UnavailableError: as `begin`.
+            UnavailableError: saying why not, after five seconds at most.
         """
-        async with self.hot() as connection:
-            await connection.execute("select")
+        asking = asyncio.create_task(self._require_writable(), name="readiness")
+        # Not `wait_for`: a server that is stuck does not answer to a cancel either.
+        done, _ = await asyncio.wait({asking}, timeout=CHECK_TIMEOUT_S)
+        if not done:
+            asking.cancel()
+            asking.add_done_callback(_forget)
+            raise TimedOutError
+        asking.result()
 
     async def close(self) -> None:
         """Close both pools; connections in use are given five seconds."""
@@ -112,44 +146,138 @@ class Database(msgspec.Struct, frozen=True):
         except TimeoutError:
             self.pool.terminate()
 
+    async def _require_writable(self) -> None:
+        async with self.hot() as connection:
+            why_not = await connection.fetchval(_WHY_NOT_WRITABLE)
+        if why_not:
+            await self._renew()  # the next ones may come to another server, or another default
+            raise UnavailableError(f"The database is not accepting writes now: {why_not}")
 
-def _let_cancel(error: Exception) -> None:
-    """Where a server does not answer to a cancel either, the cancel is what counts."""
-    task = asyncio.current_task()
-    if task is not None and task.cancelling():
-        raise asyncio.CancelledError from error
+    async def _refusal(self, error: Exception, *, is_closed: bool) -> UnavailableError | None:
+        """None for an error of ours, which then names its statement."""
+        driver = driver_error(error)
+        _let_cancel(error)
+        if isinstance(driver, STALE):
+            await self._renew()
+        refusal = refusal_of(driver, is_closed=is_closed)
+        if refusal is None:
+            name_statement(error)
+        return refusal
+
+    async def _renew(self) -> None:
+        """Have every connection of both pools made anew before its next use."""
+        if self._age.grows_old():
+            await self.pool.expire_connections()
+
+    def _is_used_up(self) -> bool:
+        return self.pool.get_idle_size() == 0 and self.pool.get_size() == self.pool.get_max_size()
+
+
+class _Age:
+    """Which of SQLAlchemy's connections are too old to be used: asyncpg's pool knows it itself."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._renewed_at = 0.0
+        event.listen(engine.sync_engine, "connect", self._note)
+        event.listen(engine.sync_engine, "checkout", self._check)
+        event.listen(engine.sync_engine, "handle_error", _throw_away_stale)
+
+    def grows_old(self) -> bool:
+        """Take all connections made until now for too old; False when that was just done."""
+        now = time.monotonic()
+        if now - self._renewed_at < RENEWED_EVERY_S:
+            return False
+        self._renewed_at = now
+        return True
+
+    def _note(self, _connection: object, record: Any) -> None:
+        record.info["connected_at"] = time.monotonic()
+
+    def _check(self, _connection: object, record: Any, _proxy: object) -> None:
+        if record.info["connected_at"] < self._renewed_at:
+            raise DisconnectionError("made before the server changed")
+
+
+def _throw_away_stale(context: ExceptionContext) -> None:
+    if isinstance(driver_error(context.original_exception), STALE):
+        context.is_disconnect = True
+        context.invalidate_pool_on_disconnect = False  # `_Age` sees to the others
+
+
+def has_ended(connection: Hot) -> bool:
+    """Whether a connection is closed; its pool takes one that closes back at once."""
+    try:
+        return connection.is_closed()
+    except asyncpg.InterfaceError:
+        return True
 
 
 async def again(work: Callable[[], Awaitable[T]]) -> T:
-    """Do something that is all or nothing; where it meets a deadlock, a few times more.
+    """Do something that is all or nothing; where others are in the way, a few times more.
 
     Raises:
-        UnavailableError: when the database is away, or deadlocks do not cease.
+        UnavailableError: when the database is away, or others do not cease to be in the way.
     """
-    for _ in range(DEADLOCKS):
+    for _ in range(CONTENTIONS):
         try:
             return await work()
-        except UnavailableError as error:
-            if not isinstance(error.__cause__, asyncpg.DeadlockDetectedError):
-                raise
+        except ContentionError:
+            continue
     return await work()
 
 
-def is_gone(error: BaseException | None) -> bool:
-    """Whether an error of SQLAlchemy's asyncpg dialect wraps a lost connection."""
-    return error is not None and isinstance(error.__cause__, GONE)
+def open_engine(
+    dsn: str, *, name: str, settings: Mapping[str, str] = SESSION, **more: Any
+) -> AsyncEngine:
+    """SQLAlchemy over connections of ours; `more` are arguments of `create_async_engine`."""
+
+    async def create() -> asyncpg.Connection:
+        return await connect(dsn, name=name, settings=settings)
+
+    # hide_parameters: an error's text goes to the log, and a password's hash must not.
+    return create_async_engine(
+        "postgresql+asyncpg://", async_creator=create, hide_parameters=True, **more
+    )
 
 
-def unavailable(error: BaseException) -> UnavailableError:
-    """The refusal that a client sees while the database is away."""
-    refusal = UnavailableError(retry_after=RETRY_AFTER_S)
-    refusal.__cause__ = error
-    return refusal
+def retrying_contention(
+    method: Callable[Arguments, Awaitable[T]],
+) -> Callable[Arguments, Coroutine[Any, Any, T]]:
+    """`again` for each call of a method that is all or nothing."""
+
+    @wraps(method)
+    async def call(*arguments: Arguments.args, **named: Arguments.kwargs) -> T:
+        return await again(lambda: method(*arguments, **named))
+
+    return call
 
 
-def sqlalchemy_url(dsn: str) -> URL:
-    """The DSN for SQLAlchemy with the asyncpg driver."""
-    return make_url(dsn).set(drivername="postgresql+asyncpg")
+async def open_database(dsn: str, *, name: str, size: int) -> Database:
+    """Open both pools; the server need not be there yet.
+
+    Args:
+        dsn: `DATABASE_URL` as the operator wrote it.
+        name: shown as application_name in pg_stat_activity.
+        size: connections of each pool at most.
+    """
+    engine = open_engine(
+        dsn,
+        name=name,
+        settings=SERVICE,
+        pool_size=size,
+        max_overflow=0,
+        pool_timeout=ACQUIRE_TIMEOUT_S,
+    )
+
+    async def connect_hot(*_: object, **options: Any) -> asyncpg.Connection:
+        return await connect(dsn, name=name, settings=HOT, **options)
+
+    pool = asyncpg.create_pool(
+        connect=connect_hot, min_size=0, max_size=size, reset=_leave_as_it_is
+    )
+    await pool
+    longer_s = max(0.0, connect_patience_s(dsn) - CONNECT_TIMEOUT_S)
+    return Database(engine, pool, ACQUIRE_TIMEOUT_S + longer_s)
 
 
 async def _leave_as_it_is(_: asyncpg.Connection) -> None:
@@ -160,41 +288,17 @@ async def _leave_as_it_is(_: asyncpg.Connection) -> None:
     """
 
 
-async def open_database(dsn: str, *, name: str, size: int) -> Database:
-    """Open both pools; the server need not be there yet.
+def _all_in_use() -> UnavailableError:
+    return UnavailableError("All connections to the database are in use: try again shortly")
 
-    Args:
-        dsn: `postgresql://user:password@host:port/database`, or with `?host=/socket/folder`.
-        name: shown as application_name in pg_stat_activity.
-        size: connections of each pool at most.
-    """
-    settings = {
-        "application_name": name,
-        "statement_timeout": str(STATEMENT_TIMEOUT // timedelta(milliseconds=1)),
-        "idle_in_transaction_session_timeout": "30000",
-        "jit": "off",
-        "timezone": "UTC",
-    }
-    engine = create_async_engine(
-        sqlalchemy_url(dsn),
-        pool_size=size,
-        max_overflow=0,
-        pool_timeout=CONNECT_TIMEOUT_S,
-        hide_parameters=True,  # an error's text goes to the log, and a password's hash must not
-        connect_args={
-            "server_settings": settings,
-            "timeout": CONNECT_TIMEOUT_S,
-            "command_timeout": COMMAND_TIMEOUT_S,
-        },
-    )
-    pool = asyncpg.create_pool(
-        dsn,
-        min_size=0,
-        max_size=size,
-        timeout=CONNECT_TIMEOUT_S,
-        command_timeout=COMMAND_TIMEOUT_S,
-        server_settings=settings | HOT_PLANS,
-        reset=_leave_as_it_is,
-    )
-    await pool
-    return Database(engine=engine, pool=pool)
+
+def _let_cancel(error: Exception) -> None:
+    """Where a server does not answer to a cancel either, the cancel is what counts."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError from error
+
+
+def _forget(task: asyncio.Task[None]) -> None:
+    if not task.cancelled():
+        task.exception()

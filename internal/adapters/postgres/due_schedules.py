@@ -10,7 +10,8 @@ from uuid import UUID
 
 import msgspec
 
-from internal.adapters.postgres.database import GONE, Database, Hot, Row
+from internal.adapters.postgres.database import Database, Hot, Row, has_ended
+from internal.adapters.postgres.faults import refusal_of
 from internal.adapters.postgres.flows import Flows
 from internal.adapters.postgres.intake import Entry, Intake, Kept, topics_of_kept
 from internal.adapters.postgres.partitions import lacks_partition, no_day
@@ -101,11 +102,11 @@ class PostgresDueSchedules:
             return set()
         try:
             return await self._keep_together(connection, busy)
-        except GONE:
-            raise
         except Exception as error:
             if lacks_partition(error):
                 raise no_day() from error  # the slots are for later
+            if refusal_of(error, is_closed=has_ended(connection)) is not None:
+                raise
             if len(busy) == 1:
                 busy[0].error = _told(error, busy[0])
                 return set()

@@ -10,7 +10,7 @@ from asyncpg import DeadlockDetectedError, ForeignKeyViolationError, LockNotAvai
 from internal.adapters.postgres.database import Database, Hot, Row
 from internal.adapters.postgres.statements import statement
 from internal.domain.accounts import Actor
-from internal.domain.errors import UnauthenticatedError, UnavailableError
+from internal.domain.errors import ContentionError, UnauthenticatedError
 from internal.domain.estimates import Backlog, drain_seconds
 from internal.domain.jobs import Status
 from internal.domain.ports.feed import Topic, Wakeups
@@ -92,7 +92,7 @@ class PostgresQueues:
                 else:
                     self._wakeups.send(Topic.GATE, Topic.READY)
                     return changed
-        raise UnavailableError("the queue is too busy to be changed: try again", retry_after=1)
+        raise ContentionError("the queue is too busy to be changed: try again", retry_after=1)
 
 
 async def _change_once(connection: Hot, actor: Actor, change: str, *values: Any) -> bool:

@@ -10,7 +10,7 @@ from uuid import UUID
 from internal.adapters.postgres.database import Hot
 from internal.adapters.postgres.statements import statement
 from internal.domain.accounts import Actor
-from internal.domain.errors import FieldError, UnavailableError, ValidationError
+from internal.domain.errors import ContentionError, FieldError, ValidationError
 from internal.domain.ports.feed import Topic
 from internal.domain.ports.jobs import Submitted
 from internal.domain.submission import NewJob
@@ -65,7 +65,7 @@ class Ties:
         """Write down who waits for whom; a job that existed already stands for the new one.
 
         Raises:
-            UnavailableError: when one that existed is deleted just now.
+            ContentionError: when one that existed is deleted just now.
         """
         if not self._children:
             return
@@ -79,7 +79,7 @@ class Ties:
             for parent in child.parents
         }
         if await self._await({parent for _, parent in edges} & set(there.values())):
-            raise UnavailableError("a job with one of these keys was just deleted: send them again")
+            raise ContentionError("a job with one of these keys was just deleted: send them again")
         new = {job.id for job in self._jobs} - there.keys()
         query = """
             with tied as (
@@ -106,7 +106,7 @@ class Ties:
         """Mark them wherever they stand; those that the user does not have.
 
         Raises:
-            UnavailableError: when some are moved again and again.
+            ContentionError: when some are moved again and again.
         """
         rest, user_id = sorted(parents), self._actor.user_id
         for _ in range(LOOKS):
@@ -119,7 +119,7 @@ class Ties:
             rest = await self._connection.fetchval(QUEUED, user_id, rest)
             if rest:
                 await asyncio.sleep(PAUSE_S)
-        raise UnavailableError("the jobs it depends on keep moving: try again", retry_after=1)
+        raise ContentionError("the jobs it depends on keep moving: try again", retry_after=1)
 
     def _faults(self, missing: Collection[UUID]) -> list[FieldError]:
         return [

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from typing import Final
 
 import asyncpg
 
-from internal.adapters.postgres.database import CONNECT_TIMEOUT_S
+from internal.adapters.postgres.connecting import connect
+from internal.domain.errors import reason_of
 from internal.domain.ports.feed import Topic
 
 CHANNEL: Final = "windlass"
@@ -19,6 +20,9 @@ CHANNEL: Final = "windlass"
 # comes so soon after the last one goes together; a lone one goes at once.
 GATHER_S: Final = 0.003
 RECONNECT_S: Final = 1.0
+# How long an idle connection is trusted, and how long it may take to answer.
+PROBE_EVERY_S: Final = 10.0
+ANSWER_S: Final = 5.0
 
 _log = logging.getLogger(__name__)
 
@@ -26,8 +30,10 @@ _log = logging.getLogger(__name__)
 class PostgresWakeups:
     """Fits the port Wakeups. It needs a direct connection: LISTEN does not pass a pooling proxy."""
 
-    def __init__(self, dsn: str) -> None:
+    def __init__(self, dsn: str, *, name: str = "windlass wake-ups") -> None:
+        """`dsn` must be a direct connection; `name` is shown in pg_stat_activity."""
         self._dsn = dsn
+        self._name = name
         self._waiting: dict[Topic, set[Callable[[], None]]] = {topic: set() for topic in Topic}
         self._pending: set[Topic] = set()
         self._dirty = asyncio.Event()
@@ -50,41 +56,48 @@ class PostgresWakeups:
 
     async def run(self) -> None:
         """Hold the connection until canceled; a lost one is made again."""
-        lost = False
+        lost_for: str | None = None
         while True:
             try:
-                await self._hold(resumed=lost)
+                async with self._listening() as connection:
+                    if lost_for is not None:
+                        _log.info("wake-ups are back")
+                    lost_for = None
+                    await self._hold(connection)
             except Exception as error:  # noqa: BLE001 - a dying server shows itself in many ways
-                if not lost:
-                    _log.warning("wake-ups are down, polling goes on", extra={"error": str(error)})
-                lost = True
+                reason = reason_of(error)
+                if reason != lost_for:
+                    _log.warning("wake-ups are down, polling goes on", extra={"reason": reason})
+                lost_for = reason
                 await asyncio.sleep(RECONNECT_S)
 
-    async def _hold(self, *, resumed: bool) -> None:
-        connection = await asyncpg.connect(
-            self._dsn, timeout=CONNECT_TIMEOUT_S, command_timeout=CONNECT_TIMEOUT_S
-        )
+    @asynccontextmanager
+    async def _listening(self) -> AsyncIterator[asyncpg.Connection]:
+        connection = await connect(self._dsn, name=self._name, command_timeout=ANSWER_S)
         try:
-            ended = asyncio.Event()
-
-            def end(_: object) -> None:
-                ended.set()
-                self._dirty.set()
-
-            connection.add_termination_listener(end)
+            connection.add_termination_listener(self._end)
             hear = partial(self._hear, connection.get_server_pid())
             await connection.add_listener(CHANNEL, hear)
-            if resumed:
-                _log.info("wake-ups are back")
-            self._wake(Topic)  # whatever was sent before this moment was not heard
-            while not ended.is_set():
-                await self._dirty.wait()
-                self._dirty.clear()
-                await self._flush(connection)
-                await asyncio.sleep(GATHER_S)
-            raise ConnectionError("the connection for wake-ups was closed")
+            yield connection
         finally:
             connection.terminate()
+
+    async def _hold(self, connection: asyncpg.Connection) -> None:
+        self._wake(Topic)  # whatever was sent before this moment was not heard
+        while not connection.is_closed():
+            try:
+                async with asyncio.timeout(PROBE_EVERY_S):
+                    await self._dirty.wait()
+            except TimeoutError:
+                # A connection whose other end is gone without a word looks like a silent one.
+                await connection.execute("select")
+            self._dirty.clear()
+            await self._flush(connection)
+            await asyncio.sleep(GATHER_S)
+        raise ConnectionError("the connection for wake-ups was closed")
+
+    def _end(self, _: object) -> None:
+        self._dirty.set()
 
     async def _flush(self, connection: asyncpg.Connection) -> None:
         topics, self._pending = self._pending, set()

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import Final
 from uuid import UUID
 
 import msgspec
 
-from internal.domain.errors import UnavailableError
+from internal.domain.errors import TimedOutError
 from internal.domain.jobs import Outcome, Settlement, Status
 from internal.domain.ports.work import Finish, Finishes, Lease
+from internal.services.worker.persistence import persist
 
 FLUSHED_AT_ONCE: Final = 2_000
 # 500 results of a megabyte take a fast server 10 seconds: a slow one would never be done in time.
@@ -21,8 +23,6 @@ FLUSHED_CHARS: Final = 8 * 1024 * 1024
 LINE_CHARS: Final = 500
 # Executors wait when this many ends are not recorded yet.
 MAX_PENDING: Final = 5_000
-FIRST_PAUSE_S: Final = 0.05
-LONGEST_PAUSE_S: Final = 2.0
 
 _log = logging.getLogger(__name__)
 
@@ -117,26 +117,48 @@ class Completer:
             await self._finishes.log(lines)
 
         try:
-            await _persist(write)
+            await persist(write, what="log lines", number=len(lines))
         except Exception:  # noqa: BLE001 - how the attempts ended counts more
             _log.exception("log lines are given up", extra={"jobs": len(lines)})
 
     async def _flush(self, ends: Sequence[Finish]) -> None:
-        """Where an end is refused none is recorded: try each alone, then without its data."""
-        try:
-            await _persist(lambda: self._record(ends))
-        except Exception:  # noqa: BLE001 - whatever one end's data did to the statement
-            if len(ends) > 1:
-                for each in ends:
-                    await self._flush([each])
-                return
+        """Record them, in smaller parts while the database takes too long for larger ones."""
+        rest, size = list(ends), len(ends)
+        while rest:
+            part = rest[:size]
+            try:
+                await persist(partial(self._record, part), what="ends", number=len(part))
+            except TimedOutError:
+                if len(part) > 1:
+                    size = len(part) // 2
+                    continue
+                self._put_off(part[0])
+            except Exception:  # noqa: BLE001 - whatever one end's data did to the statement
+                await self._split(part)
+            del rest[: len(part)]
+            size = min(2 * size, max(1, len(rest)))
+
+    async def _split(self, ends: Sequence[Finish]) -> None:
+        """Where an end is refused none is recorded: halve, until it stands alone."""
+        if len(ends) == 1:
             await self._flush_bare(ends[0])
+            return
+        half = len(ends) // 2
+        await self._flush(ends[:half])
+        await self._flush(ends[half:])
+
+    def _put_off(self, end: Finish) -> None:
+        """Let the others go first: it may wait for what another session has locked."""
+        (self._succeeded if end.outcome is Outcome.SUCCEEDED else self._others).append(end)
+        self._arrived.set()
 
     async def _flush_bare(self, end: Finish) -> None:
         job = {"job_id": str(end.lease.job_id)}
         _log.exception("an end was refused", extra=job)
         try:
-            await _persist(lambda: self._record([_bare(end)]))
+            await persist(partial(self._record, [_bare(end)]), what="ends")
+        except TimedOutError:
+            self._put_off(end)
         except Exception:  # noqa: BLE001 - the completer outlives it
             _log.exception("an end is given up: its job runs until this process ends", extra=job)
 
@@ -146,23 +168,13 @@ class Completer:
 
     async def _return(self, unstarted: Sequence[tuple[Lease, int]]) -> None:
         try:
-            await _persist(lambda: self._finishes.hand_back(unstarted))
+            await persist(
+                lambda: self._finishes.hand_back(unstarted),
+                what="claimed jobs",
+                number=len(unstarted),
+            )
         except Exception:  # noqa: BLE001 - the completer outlives it
             _log.exception("claimed jobs could not be handed back: they wait until this name ends")
-
-
-async def _persist(record: Callable[[], Awaitable[None]]) -> None:
-    """Try again for as long as the database is away."""
-    pause = FIRST_PAUSE_S
-    while True:
-        try:
-            await record()
-        except UnavailableError as error:
-            _log.warning("ends wait for the database", extra={"error": str(error)})
-            await asyncio.sleep(pause)
-            pause = min(2 * pause, LONGEST_PAUSE_S)
-        else:
-            return
 
 
 def _cut(pending: list[Finish]) -> tuple[list[Finish], list[Finish]]:

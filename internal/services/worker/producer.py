@@ -55,6 +55,8 @@ class Producer:
         self._dry = False
         self._locked = 0
         self._stopping = False
+        # Why the last claim found no database, None when it did.
+        self._waits_for: str | None = None
         slots.freed = self._refill
 
     def stop(self) -> None:
@@ -106,13 +108,16 @@ class Producer:
             identity = self._slots.current or await self._heart.begin()
             jobs = await self._claims.claim(identity.id, self._routes, limit, passed_over)
         except UnavailableError as error:
-            _log.warning("claiming waits for the database", extra={"error": str(error)})
+            if error.reason != self._waits_for:
+                _log.warning("claiming waits for the database", extra={"reason": error.reason})
+            self._waits_for = error.reason
             self._heart.retire()
             return None
         except Exception:  # noqa: BLE001 - the producer outlives whatever one claim meets
             _log.exception("a claim failed, it is tried again")
             self._heart.retire()
             return None
+        self._waits_for = None
         if self._stopping or identity is not self._slots.current:
             self._completer.hand_back((job.lease, job.attempts) for job in jobs)
             return None
