@@ -92,37 +92,6 @@ class JobContext(Protocol):
         """
 
 
-def _duration(value: str | timedelta) -> timedelta:
-    """Refused here, where the handler's author sees it, and not where its end is recorded."""
-    if isinstance(value, timedelta):
-        return value
-    if isinstance(value, str):
-        return parse_duration(value)
-    raise TypeError(f"a duration is a text like '30s' or a timedelta, not {value!r}")
-
-
-class Retry(Exception):
-    """Try again: after the job's backoff, or after `after` (a duration text or timedelta)."""
-
-    def __init__(
-        self, reason: str = "retry asked for", *, after: str | timedelta | None = None
-    ) -> None:
-        super().__init__(reason)
-        self.after = None if after is None else _duration(after)
-
-
-class Fail(Exception):
-    """Fail for good: no further attempt would help."""
-
-
-class Snooze(Exception):
-    """Run again after `for_`, without counting this attempt."""
-
-    def __init__(self, for_: str | timedelta) -> None:
-        self.for_ = _duration(for_)
-        super().__init__(f"snoozed for {self.for_}")
-
-
 class Handler(msgspec.Struct, frozen=True):
     """A job type's declaration. `timeout_ms` and `max_attempts` override the settings."""
 

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from internal.domain.handlers import Fail, JobContext, handler
+from internal.domain.handlers import JobContext, handler
+from internal.domain.outcomes import Fail
 from tests.support.api import Api, SignedUp
 from tests.support.conditions import eventually
 from tests.support.workers import running_worker

@@ -6,8 +6,9 @@ from datetime import timedelta
 from typing import Any
 
 from internal.domain.failures import failure_of
-from internal.domain.handlers import Fail, JobContext, handler
+from internal.domain.handlers import JobContext, handler
 from internal.domain.jobs import Outcome, Status
+from internal.domain.outcomes import Fail
 from tests.support.api import Api, SignedUp
 from tests.support.conditions import eventually
 from tests.support.routes import error_of

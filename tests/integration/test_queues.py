@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from internal.domain.handlers import JobContext, Retry, handler
+from internal.domain.handlers import JobContext, handler
+from internal.domain.outcomes import Retry
 from tests.support.api import Api, running_api
 from tests.support.conditions import eventually
 from tests.support.limits import (

@@ -9,8 +9,9 @@ import pytest
 
 from internal.adapters.postgres.statements import statement
 from internal.domain.errors import InvalidStateError
-from internal.domain.handlers import Fail, JobContext, handler
+from internal.domain.handlers import JobContext, handler
 from internal.domain.jobs import Outcome
+from internal.domain.outcomes import Fail
 from tests.support.api import Api, SignedUp
 from tests.support.conditions import eventually
 from tests.support.postgres import on_every_postgres

@@ -11,8 +11,9 @@ import msgspec
 import pytest
 
 from internal.domain.errors import UnavailableError
-from internal.domain.handlers import Fail, JobContext, Retry, Snooze, handler
+from internal.domain.handlers import JobContext, handler
 from internal.domain.jobs import Outcome, Status
+from internal.domain.outcomes import Fail, Retry, Snooze
 from internal.domain.ports.work import Beat, ClaimedJob
 from tests.support.conditions import eventually
 from tests.support.store import Store, a_job, open_store

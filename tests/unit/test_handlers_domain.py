@@ -7,7 +7,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from internal.domain.handlers import Fail, Handlers, JobContext, Retry, Snooze
+from internal.domain.handlers import Handlers, JobContext
+from internal.domain.outcomes import Fail, Retry, Snooze
 from windlass import handler
 
 

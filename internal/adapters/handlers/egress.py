@@ -12,7 +12,7 @@ from typing import Final
 
 import httpcore
 
-from internal.domain.handlers import Fail
+from internal.domain.outcomes import Fail
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network

@@ -11,7 +11,7 @@ from typing import Final
 import httpcore
 import msgspec
 
-from internal.domain.handlers import Fail, Retry
+from internal.domain.outcomes import Fail, Retry
 
 MAX_BODY_BYTES: Final = 64 * 1024
 MAX_HEADER_CHARS: Final = 16 * 1024

@@ -8,13 +8,14 @@ from typing import Any, Final
 
 import msgspec
 
-from internal.domain.handlers import Fail, Retry, Snooze
-from internal.domain.jobs import Outcome
+from internal.domain.attempt_log import clean, kind_of
+from internal.domain.jobs import COUNTED, Outcome, Settlement, Status
+from internal.domain.outcomes import SHORTEST_SNOOZE, Fail, Retry, Snooze, bounded
+from internal.services.worker.error_text import MAX_ERROR_CHARS, error_text, message
+from internal.services.worker.results import UnwritableError, written
 from internal.services.worker.running import Running
 
-MAX_ERROR_CHARS: Final = 10_000
-# Room for 64 KiB of a fetched body even where each of its bytes becomes an escape of six.
-MAX_RESULT_BYTES: Final = 1024 * 1024
+MAX_LOGGED_CHARS: Final = 2_000
 
 _log = logging.getLogger(__name__)
 
@@ -38,50 +39,54 @@ def returned(value: Any) -> End:
     if isinstance(value, Retry | Fail | Snooze):
         return _asked(value)
     try:
-        result = msgspec.json.encode(value)
-    except (TypeError, ValueError) as error:
-        reason = f"the handler's result cannot be written as JSON: {error}"
-        return End(Outcome.FAILED, error=reason, permanent=True)
-    if len(result) > MAX_RESULT_BYTES:
-        limit = f"at most {MAX_RESULT_BYTES:,} are kept"
-        reason = f"the handler's result has {len(result):,} bytes; {limit}"
-        return End(Outcome.FAILED, error=reason, permanent=True)
-    return End(Outcome.SUCCEEDED, result=result.decode())
+        return End(Outcome.SUCCEEDED, result=written(value))
+    except UnwritableError as error:
+        return End(Outcome.FAILED, error=str(error), permanent=True)
 
 
 def raised(error: BaseException, running: Running) -> End:
     """How an attempt ended whose handler raised this."""
     if isinstance(error, Retry | Fail | Snooze):
         return _asked(error)
-    job = {"job_id": str(running.job.id), "type": running.job.type, "attempt": running.job.number}
-    _log.info("an attempt failed", exc_info=error, extra=job)
-    if running.cancel_requested:
-        return End(Outcome.CANCELED, error=_text(error))
-    return End(Outcome.FAILED, error=_text(error))
+    outcome = Outcome.CANCELED if running.cancel_requested else Outcome.FAILED
+    return End(outcome, error=error_text(error))
+
+
+def kept(error: str | None) -> str | None:
+    """As much of an error as is stored, without what PostgreSQL does not take."""
+    return None if error is None else clean(error[:MAX_ERROR_CHARS])
+
+
+def report(running: Running, end: End, settlement: Settlement) -> None:
+    """Leave a line for an attempt that counts as failed: one of thousands is found by its ids."""
+    if end.outcome not in COUNTED:
+        return
+    job = running.job
+    what = "a job failed for good" if settlement.status is Status.FAILED else "an attempt failed"
+    ids = {"job_id": str(job.id), "user_id": str(job.user_id), "type": job.type}
+    counts = {"attempt": job.number, "outcome": end.outcome.value, "counted": settlement.attempts}
+    error = (end.error or "")[:MAX_LOGGED_CHARS]
+    _log.info(what, extra={**ids, **counts, "error": error})
 
 
 def _asked(outcome: Retry | Fail | Snooze) -> End:
+    # Whatever an author's own subclass made of the delay.
     match outcome:
         case Retry():
-            return End(Outcome.FAILED, error=_words(outcome), retry_after=outcome.after)
+            after = _delay(outcome, "after")
+            delay = None if after is None else bounded(after)
+            return End(Outcome.FAILED, error=_words(outcome), retry_after=delay)
         case Fail():
             return End(Outcome.FAILED, error=_words(outcome), permanent=True)
         case Snooze():
-            return End(Outcome.RELEASED, retry_after=outcome.for_)
+            wait = _delay(outcome, "for_") or SHORTEST_SNOOZE
+            return End(Outcome.RELEASED, retry_after=bounded(wait, SHORTEST_SNOOZE))
 
 
-def _text(error: BaseException) -> str:
-    name, words = type(error).__name__, message(error)
-    return f"{name}: {words}" if words else name
+def _delay(outcome: Exception, name: str) -> timedelta | None:
+    delay = getattr(outcome, name, None)
+    return delay if isinstance(delay, timedelta) else None
 
 
 def _words(outcome: Exception) -> str:
-    return message(outcome) or type(outcome).__name__
-
-
-def message(error: BaseException) -> str:
-    """What an exception says, empty where it cannot say it."""
-    try:
-        return str(error)
-    except Exception:  # noqa: BLE001 - an operator's exception may not even have a message
-        return ""
+    return message(outcome) or kind_of(outcome)

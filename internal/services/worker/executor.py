@@ -11,21 +11,21 @@ from typing import Any, Final
 
 import msgspec
 
-from internal.domain.attempt_log import clean
 from internal.domain.failures import failure_of
 from internal.domain.handlers import Handlers, JobContext
 from internal.domain.jobs import Outcome, Settlement, Status, settle, succeeded
 from internal.domain.ports.work import Finish
 from internal.services.worker.completer import Completer
 from internal.services.worker.ends import (
-    MAX_ERROR_CHARS,
     NO_RESULT,
     RELEASED,
     End,
-    message,
+    kept,
     raised,
+    report,
     returned,
 )
+from internal.services.worker.error_text import message
 from internal.services.worker.running import Running
 from internal.services.worker.slots import Slots
 from internal.services.worker.threads import call_in_thread
@@ -166,7 +166,8 @@ def _finish(running: Running, end: End) -> Finish:
     if end.outcome is SUCCEEDED:
         return _success(running, end)
     settlement = _settled(running, end)
-    error = None if end.error is None else clean(end.error[:MAX_ERROR_CHARS])
+    error = kept(end.error)
+    report(running, end, settlement)
     failed = settlement.status is Status.FAILED
     return Finish(
         lease=running.lease,
