@@ -159,7 +159,7 @@ class Jobs(msgspec.Struct, frozen=True):
     def types(self) -> list[JobType]:
         """What this installation can run, by name."""
         return [
-            JobType(each.type, each.description, msgspec.json.schema(each.input_type))
+            JobType(each.type, each.description, each.input.schema)
             for _, each in sorted(self.handlers.items())
         ]
 

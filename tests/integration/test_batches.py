@@ -11,7 +11,8 @@ from uuid import UUID
 import pytest
 
 from internal.adapters.postgres.batches import PostgresBatchUpkeep
-from internal.domain.handlers import JobContext, handler
+from internal.domain.declaring import handler
+from internal.domain.handlers import JobContext
 from internal.domain.ids import new_id
 from internal.domain.jobs import Outcome, Status
 from internal.domain.outcomes import Fail

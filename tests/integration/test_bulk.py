@@ -11,7 +11,8 @@ import pytest
 
 from internal.adapters.postgres import operations
 from internal.domain import operations as rules
-from internal.domain.handlers import JobContext, handler
+from internal.domain.declaring import handler
+from internal.domain.handlers import JobContext
 from internal.domain.ids import new_id
 from internal.domain.jobs import Outcome
 from internal.domain.outcomes import Fail

@@ -5,8 +5,9 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
+from internal.domain.declaring import handler
 from internal.domain.failures import failure_of
-from internal.domain.handlers import JobContext, handler
+from internal.domain.handlers import JobContext
 from internal.domain.jobs import Outcome, Status
 from internal.domain.outcomes import Fail
 from tests.support.api import Api, SignedUp

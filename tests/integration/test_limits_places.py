@@ -7,7 +7,8 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from internal.domain.handlers import JobContext, handler
+from internal.domain.declaring import handler
+from internal.domain.handlers import JobContext
 from internal.domain.jobs import Outcome
 from internal.domain.outcomes import Snooze
 from internal.domain.ports.work import Lease

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from internal.domain.handlers import JobContext, handler
+from internal.domain.declaring import handler
+from internal.domain.handlers import JobContext
 from internal.domain.outcomes import Retry
 from tests.support.api import Api, running_api
 from tests.support.conditions import eventually

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from internal.adapters.postgres.statements import statement
+from internal.domain.declaring import handler
 from internal.domain.errors import InvalidStateError
-from internal.domain.handlers import JobContext, handler
+from internal.domain.handlers import JobContext
 from internal.domain.jobs import Outcome
 from internal.domain.outcomes import Fail
 from tests.support.api import Api, SignedUp

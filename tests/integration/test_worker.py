@@ -10,8 +10,9 @@ from uuid import UUID
 import msgspec
 import pytest
 
+from internal.domain.declaring import handler
 from internal.domain.errors import UnavailableError
-from internal.domain.handlers import JobContext, handler
+from internal.domain.handlers import JobContext
 from internal.domain.jobs import Outcome, Status
 from internal.domain.outcomes import Fail, Retry, Snooze
 from internal.domain.ports.work import Beat, ClaimedJob

@@ -8,7 +8,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from internal.domain.handlers import Handler, JobContext, handler
+from internal.domain.declaring import handler
+from internal.domain.handlers import Handler, JobContext
 from internal.domain.jobs import Outcome, Status
 from internal.domain.outcomes import Fail
 from internal.domain.ports.work import ClaimedJob, Finish

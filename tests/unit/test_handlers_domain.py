@@ -31,7 +31,7 @@ def test_a_declaration_takes_its_input_and_words_from_the_function() -> None:
     declared = handler("thumbnail", timeout="30s", max_attempts=5, pool="images")(thumbnail)
     assert declared.type == "thumbnail"
     assert declared.function is thumbnail
-    assert declared.input_type is Thumbnail
+    assert declared.input.type is Thumbnail
     assert declared.description == "Make an image small."
     assert (declared.timeout_ms, declared.max_attempts, declared.pool) == (30_000, 5, "images")
 
@@ -49,9 +49,9 @@ def test_async_and_sync_handlers_are_told_apart() -> None:
 @pytest.mark.parametrize("function", [sync, bare])
 def test_a_dict_or_no_type_takes_any_object(function: Any) -> None:
     declared = handler("any")(function)
-    assert msgspec.json.decode('{"a": [1]}', type=declared.input_type) == {"a": [1]}
+    assert declared.input.decode('{"a": [1]}') == {"a": [1]}
     with pytest.raises(msgspec.ValidationError):
-        msgspec.json.decode("[]", type=declared.input_type)
+        declared.input.decode("[]")
 
 
 def test_a_timeout_that_is_no_duration_is_refused() -> None:

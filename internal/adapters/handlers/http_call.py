@@ -15,7 +15,8 @@ from internal.adapters.handlers.cancellation import unless_canceled
 from internal.adapters.handlers.egress import GuardedBackend, Network, Resolve, system_resolver
 from internal.adapters.handlers.http_answer import HttpAnswer, judge, read_answer
 from internal.adapters.handlers.http_input import HttpInput, split_url
-from internal.domain.handlers import Handler, JobContext, handler
+from internal.domain.declaring import handler
+from internal.domain.handlers import Handler, JobContext
 from internal.domain.outcomes import Retry
 
 _UNREACHED: Final = (

@@ -13,6 +13,7 @@ import msgspec
 
 from internal.domain.failures import failure_of
 from internal.domain.handlers import Handlers, JobContext
+from internal.domain.inputs import misfit
 from internal.domain.jobs import Outcome, Settlement, Status, settle, succeeded
 from internal.domain.ports.work import Finish
 from internal.services.worker.completer import Completer
@@ -25,7 +26,6 @@ from internal.services.worker.ends import (
     report,
     returned,
 )
-from internal.services.worker.error_text import message
 from internal.services.worker.running import Running
 from internal.services.worker.slots import Slots
 from internal.services.worker.threads import call_in_thread
@@ -100,7 +100,7 @@ class Executor:
             call = self._calls.get(running.job.type) or self._prepare(running.job.type)
             payload = call and call.decode(running.job.payload)
         except BaseException as error:  # noqa: BLE001 - an input type may run an operator's code
-            reason = f"the payload does not fit the type's input: {message(error)}"
+            reason = f"the payload does not fit the type's input: {misfit(error)}"
             return End(Outcome.FAILED, error=reason, permanent=True)
         if call is None:
             reason = f"this worker has no handler for the type {running.job.type!r}"
@@ -111,8 +111,8 @@ class Executor:
         handler = self._handlers.get(type_)
         if handler is None:
             return None
-        decode = msgspec.json.Decoder(handler.input_type).decode
-        call = self._calls[type_] = Call(decode, handler.function, handler.is_async)
+        decode, function = handler.input.decode, handler.function
+        call = self._calls[type_] = Call(decode, function, handler.is_async)
         return call
 
     async def _call(self, call: Call, payload: Any, running: Running) -> End:
@@ -121,6 +121,9 @@ class Executor:
                 value = await call.function(payload, running)
             else:
                 value = await self._in_thread(call.function, payload, running)
+            if value is not None and hasattr(type(value), "__await__"):
+                # A decorator or a plain function that only passes on what an async one gave it.
+                value = await value
             return NO_RESULT if value is None else returned(value)
         except (asyncio.CancelledError, TimeoutError) as error:
             running.forget_time_out()

@@ -63,7 +63,7 @@ def written(value: Any) -> str:
     # The encoder writes null for numbers that JSON has no word for. Few results have a null, and to
     # look for one takes microseconds.
     if (
-        b"null" in result
+        "null" in text
         and not _is_finite(value)
         and (fault := _fault(value, MAX_RESULT_BYTES, MAX_RESULT_BYTES))
     ):
