@@ -399,7 +399,7 @@ async def test_a_handler_snoozes_without_using_up_an_attempt(api: Api, elsewhere
 
     async with working(elsewhere, early):
         long = await submit(user, type="early", payload={"for": "1h"}, max_attempts=1)
-        short = await submit(user, type="early", payload={"for": "1ms"}, max_attempts=1)
+        short = await submit(user, type="early", payload={"for": "0s"}, max_attempts=1)
         waits = await becomes(user, long, "scheduled")
         done = await becomes(user, short, "succeeded")
 
@@ -417,7 +417,7 @@ async def test_a_snooze_leaves_the_last_error_as_it_was(api: Api, elsewhere: Sto
     async def failed_before(job: Payload, ctx: JobContext) -> None:
         if ctx.attempt == job.get("fails"):
             raise Retry("the line is busy", after="1ms")
-        raise Snooze("1ms" if ctx.attempt < 3 else "1h")
+        raise Snooze("0s" if ctx.attempt < 3 else "1h")
 
     async with working(elsewhere, failed_before):
         fresh = await submit(user, type="failed before")

@@ -1,5 +1,6 @@
 """Declaring handlers and looking them up."""
 
+import math
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -8,7 +9,7 @@ import msgspec
 import pytest
 
 from internal.domain.handlers import Handlers, JobContext
-from internal.domain.outcomes import Fail, Retry, Snooze
+from internal.domain.outcomes import LONGEST_DELAY, Fail, Retry, Snooze
 from windlass import handler
 
 
@@ -94,6 +95,41 @@ def test_outcomes_read_durations_as_people_write_them() -> None:
     assert Retry().after is None
     assert Snooze("5m").for_ == timedelta(minutes=5)
     assert str(Fail("no such image")) == "no such image"
+
+
+@pytest.mark.parametrize("outcome", [lambda value: Retry(after=value), Snooze])
+@pytest.mark.parametrize(
+    "delay",
+    [
+        "9999999d",
+        "999999999d",
+        "3651d",
+        timedelta.max,
+        timedelta.min,
+        timedelta(seconds=-1),
+        timedelta(days=3650, microseconds=1),
+    ],
+    ids=str,
+)
+def test_a_delay_that_no_job_can_have_is_refused_where_it_is_given(
+    outcome: Callable[[Any], Exception], delay: Any
+) -> None:
+    with pytest.raises(ValueError, match="a delay must be from 0s to 3650d, not "):
+        outcome(delay)
+
+
+@pytest.mark.parametrize("outcome", [lambda value: Retry(after=value), Snooze])
+@pytest.mark.parametrize("delay", [math.nan, math.inf, True, b"30s", object()], ids=repr)
+def test_what_is_no_duration_is_refused_where_it_is_given(
+    outcome: Callable[[Any], Exception], delay: Any
+) -> None:
+    with pytest.raises(TypeError, match="'30s'"):
+        outcome(delay)
+
+
+def test_the_longest_and_the_shortest_delay_are_taken() -> None:
+    assert Retry(after="3650d").after == LONGEST_DELAY
+    assert Snooze(timedelta(0)).for_ == timedelta(0)
 
 
 @pytest.mark.parametrize("outcome", [lambda value: Retry(after=value), Snooze])
