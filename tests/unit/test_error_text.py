@@ -184,7 +184,7 @@ def test_no_exception_is_more_than_can_be_stored(error: BaseException) -> None:
 
 
 def test_a_long_message_leaves_room_for_the_places() -> None:
-    text = text_of(thrown, ValueError("x" * 100_000_000))
+    text = text_of(thrown, ValueError("x" * 10_000_000))
 
     assert text.startswith("ValueError: xxx")
     assert text.endswith("in text_of")

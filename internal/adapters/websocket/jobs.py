@@ -26,6 +26,7 @@ FIRST_MESSAGE_S: Final = 5.0
 PING_S: Final = 20.0
 # How long `ready` waits until no change can be missed any more.
 READY_S: Final = 2.0
+MAX_LOGGED_CHARS: Final = 200
 
 READY: Final = '{"event":"ready"}'
 RESYNC: Final = '{"event":"resync"}'
@@ -174,7 +175,9 @@ def _foreign_origin(socket: Socket) -> str | None:
     origin = socket.headers.get("origin")
     if origin is None or origin.partition("://")[2] == socket.headers.get("host"):
         return None
-    _log.info("a WebSocket of a foreign page was refused", extra={"origin": origin})
+    _log.info(
+        "a WebSocket of a foreign page was refused", extra={"origin": origin[:MAX_LOGGED_CHARS]}
+    )
     return "this page's origin may not connect"
 
 
