@@ -179,7 +179,7 @@ def test_of_a_deep_recursion_the_innermost_frames_are_written(logged: Logged) ->
 def test_a_secret_near_the_cut_is_hidden(logged: Logged, secret: str, before: int) -> None:
     stream = logged(as_json=True)
 
-    logging.getLogger(__name__).warning(f"{'x' * before} {secret}")
+    logging.getLogger(__name__).warning("%s %s", "x" * before, secret)
 
     line = json.loads(stream.getvalue())["event"]
     for part in ("hunter2", "hunt", "eyJzdWIi", "c2lnbmF0"):

@@ -152,9 +152,16 @@ async def _send(socket: Socket, batch: Sequence[News]) -> bool:
     for each in batch:
         if each is Signal.ENDED:
             return True
-        text = RESYNC if each is Signal.RESYNC else msgspec.json.encode(each).decode()
-        await socket.send_text(text)
+        await socket.send_text(RESYNC if each is Signal.RESYNC else _written(each))
     return False
+
+
+def _written(news: News) -> str:
+    try:
+        return msgspec.json.encode(news).decode()
+    except Exception:  # noqa: BLE001 - one event must not end the connection
+        _log.exception("an event cannot be sent, its user is to read again")
+        return RESYNC
 
 
 async def _listen(socket: Socket) -> None:
