@@ -51,6 +51,10 @@ class JobContext(Protocol):
         """The job's id."""
 
     @property
+    def user_id(self) -> UUID:
+        """The user whose job it is."""
+
+    @property
     def type(self) -> str:
         """The job's type."""
 

@@ -75,6 +75,11 @@ class Running(msgspec.Struct, eq=False):
         return self.job.id
 
     @property
+    def user_id(self) -> UUID:
+        """The user whose job it is."""
+        return self.job.user_id
+
+    @property
     def type(self) -> str:
         """The job's type."""
         return self.job.type
