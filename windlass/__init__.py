@@ -1,5 +1,7 @@
 """The public face for people who write handlers."""
 
-from internal.domain.handlers import Fail, Handler, JobContext, Parent, Retry, Snooze, handler
+from internal.domain.declaring import handler
+from internal.domain.handlers import Handler, JobContext, Parent
+from internal.domain.outcomes import Fail, Retry, Snooze
 
 __all__ = ["Fail", "Handler", "JobContext", "Parent", "Retry", "Snooze", "handler"]

@@ -16,6 +16,7 @@ MAX_LINES: Final = 1_000
 LINES_PER_S: Final = 100
 # What may come in one go before the rate counts.
 LINES_AT_ONCE: Final = 200
+MAX_KIND_CHARS: Final = 100
 MAX_LOG_PAGE: Final = 1_000
 DEFAULT_LOG_PAGE: Final = 200
 
@@ -52,6 +53,44 @@ def clean(text: str) -> str:
 def shortened(text: str, most: int) -> str:
     """Clean text of at most so many characters; an ellipsis stands for what is cut off."""
     return clean(text) if len(text) <= most else clean(text[: most - 1]) + ELLIPSIS
+
+
+def text_of(thing: object, most: int) -> str:
+    """What `str` makes of an operator's object, as clean text of at most so many characters.
+
+    An object that cannot say it is named by its type and what went wrong.
+    """
+    try:
+        return shortened(beginning(str(thing), most + 1), most)
+    except BaseException as error:  # noqa: BLE001 - `__str__` is an operator's code
+        return f"<{kind_of(thing)} without a text: {kind_of(error)}>"
+
+
+def share_of(value: float) -> float:
+    """How much of an attempt is done: the nearest number from 0 to 1.
+
+    Raises:
+        TypeError: for what is no number.
+        ValueError: for NaN.
+    """
+    if not isinstance(value, int | float):
+        raise TypeError(f"progress takes a number from 0 to 1, not of type {kind_of(value)}")
+    if value != value:  # noqa: PLR0124 - only NaN is unlike itself, and an int may be huge
+        raise ValueError("progress takes a number from 0 to 1, not NaN")
+    return float(min(1.0, max(0.0, value)))
+
+
+def beginning(text: str, chars: int) -> str:
+    """The first characters as a plain `str`, whatever a subclass of it would answer."""
+    return str.__getitem__(text, slice(chars))
+
+
+def kind_of(thing: object) -> str:
+    """The name of a type, which a metaclass may hide."""
+    try:
+        return beginning(type(thing).__name__, MAX_KIND_CHARS)
+    except BaseException:  # noqa: BLE001 - as above
+        return "object"
 
 
 def dropped_line(lines: int) -> str:

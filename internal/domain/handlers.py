@@ -1,23 +1,19 @@
-"""How operators declare what a job type does: the face behind `from windlass import handler`."""
+"""The handlers of job types, and what they know about the attempt they run."""
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from datetime import timedelta
-from typing import Any, Final, Protocol, get_type_hints
+from typing import Any, Final, Protocol
 from uuid import UUID
 
 import msgspec
 
-from internal.domain.durations import milliseconds, parse_duration
+from internal.domain.inputs import Input
 from internal.domain.jobs import Status
 
 DEFAULT_POOL: Final = "default"
-ANY_OBJECT: Final[Any] = dict[str, Any]
 PULL_PREFIX: Final = "pull:"
-LONGEST_TIMEOUT: Final = timedelta(hours=24)
-MOST_ATTEMPTS: Final = 100
 
 
 class Parent(msgspec.Struct, frozen=True):
@@ -53,6 +49,10 @@ class JobContext(Protocol):
     @property
     def job_id(self) -> UUID:
         """The job's id."""
+
+    @property
+    def user_id(self) -> UUID:
+        """The user whose job it is."""
 
     @property
     def type(self) -> str:
@@ -92,103 +92,31 @@ class JobContext(Protocol):
         """
 
 
-def _duration(value: str | timedelta) -> timedelta:
-    """Refused here, where the handler's author sees it, and not where its end is recorded."""
-    if isinstance(value, timedelta):
-        return value
-    if isinstance(value, str):
-        return parse_duration(value)
-    raise TypeError(f"a duration is a text like '30s' or a timedelta, not {value!r}")
-
-
-class Retry(Exception):
-    """Try again: after the job's backoff, or after `after` (a duration text or timedelta)."""
-
-    def __init__(
-        self, reason: str = "retry asked for", *, after: str | timedelta | None = None
-    ) -> None:
-        super().__init__(reason)
-        self.after = None if after is None else _duration(after)
-
-
-class Fail(Exception):
-    """Fail for good: no further attempt would help."""
-
-
-class Snooze(Exception):
-    """Run again after `for_`, without counting this attempt."""
-
-    def __init__(self, for_: str | timedelta) -> None:
-        self.for_ = _duration(for_)
-        super().__init__(f"snoozed for {self.for_}")
-
-
 class Handler(msgspec.Struct, frozen=True):
-    """A job type's declaration. `timeout_ms` and `max_attempts` override the settings."""
+    """A job type's declaration. `timeout_ms` and `max_attempts` override the settings.
+
+    `module` is where it was declared.
+    """
 
     type: str
     function: Callable[[Any, JobContext], Any]
-    input_type: Any
+    input: Input
+    module: str
     description: str
     pool: str = DEFAULT_POOL
     timeout_ms: int | None = None
     max_attempts: int | None = None
 
     @property
-    def takes_any_object(self) -> bool:
-        """Whether there is nothing to hold a payload against."""
-        return self.input_type is ANY_OBJECT
-
-    @property
     def is_async(self) -> bool:
-        """Async handlers run on the worker's loop, the others in threads."""
-        return inspect.iscoroutinefunction(self.function)
+        """Async handlers run on the worker's loop, the others in threads.
 
-
-def handler(
-    type_: str,
-    /,
-    *,
-    timeout: str | None = None,
-    max_attempts: int | None = None,
-    pool: str = DEFAULT_POOL,
-) -> Callable[[Callable[[Any, JobContext], Any]], Handler]:
-    """Declare the function below as what runs jobs of this type.
-
-    The type of its first parameter, a msgspec struct or a dict, validates payloads when they are
-    submitted and documents itself in `GET /v1/job-types`.
-
-    Example:
-        @handler("thumbnail", timeout="30s")
-        async def thumbnail(job: ThumbnailInput, ctx: JobContext) -> ThumbnailResult: ...
-
-    Raises:
-        ValueError: when no job could have such a timeout or so many attempts.
-    """
-    limit = None if timeout is None else parse_duration(timeout)
-    if limit is not None and not timedelta(0) < limit <= LONGEST_TIMEOUT:
-        raise ValueError(f"the timeout of {type_!r} must be 1ms to 24h, not {timeout}")
-    if max_attempts is not None and not 1 <= max_attempts <= MOST_ATTEMPTS:
-        raise ValueError(f"max_attempts of {type_!r} must be 1 to {MOST_ATTEMPTS}")
-
-    def declare(function: Callable[[Any, JobContext], Any]) -> Handler:
-        return Handler(
-            type=type_,
-            function=function,
-            input_type=_input_type(function),
-            description=inspect.getdoc(function) or "",
-            pool=pool,
-            timeout_ms=None if limit is None else milliseconds(limit),
-            max_attempts=max_attempts,
+        One that only gives an awaitable back begins in a thread, and is awaited on the loop.
+        """
+        function: Any = self.function
+        return inspect.iscoroutinefunction(function) or (
+            not inspect.isroutine(function) and inspect.iscoroutinefunction(type(function).__call__)
         )
-
-    return declare
-
-
-def _input_type(function: Callable[..., Any]) -> Any:
-    first = next(iter(inspect.signature(function).parameters))
-    input_type = get_type_hints(function).get(first, ANY_OBJECT)
-    return ANY_OBJECT if input_type == ANY_OBJECT else input_type
 
 
 class Handlers(Mapping[str, Handler]):
@@ -200,7 +128,7 @@ class Handlers(Mapping[str, Handler]):
         for each in declared:
             rival = self._by_type.setdefault(each.type, each)
             if rival is not each:
-                places = f"{rival.function.__module__} and {each.function.__module__}"
+                places = f"{rival.module} and {each.module}"
                 raise ValueError(f"the type {each.type!r} has two handlers, in {places}")
 
     def __getitem__(self, type_: str) -> Handler:

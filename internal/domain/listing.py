@@ -10,7 +10,7 @@ from msgspec import Meta
 
 from internal.domain.errors import FieldError, ValidationError
 from internal.domain.failures import Fingerprint
-from internal.domain.jobs import JobSummary, Priority, Status
+from internal.domain.jobs import Attempt, JobSummary, Priority, Status
 from internal.domain.submission import (
     EARLIEST_RUN_AT,
     LATEST_RUN_AT,
@@ -88,3 +88,10 @@ class JobPage(msgspec.Struct, frozen=True):
 
     jobs: list[JobSummary]
     next_before: UUID | None
+
+
+class AttemptPage(msgspec.Struct, frozen=True):
+    """Starts of a job, the newest first; `next_before` starts the next page, None at the end."""
+
+    attempts: list[Attempt]
+    next_before: int | None

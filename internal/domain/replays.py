@@ -26,6 +26,13 @@ class Replay(msgspec.Struct, frozen=True):
     edited: bool
 
 
+class ReplayPage(msgspec.Struct, frozen=True):
+    """Retries of a job, the newest first; `next_before` starts the next page, None at the end."""
+
+    replays: list[Replay]
+    next_before: int | None
+
+
 class PastPayload(msgspec.Struct, frozen=True):
     """What a job had for its payload, JSON text byte for byte, until it was edited.
 

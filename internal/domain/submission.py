@@ -10,10 +10,12 @@ from uuid import UUID
 import msgspec
 from msgspec import UNSET, Meta, Raw, UnsetType
 
+from internal.domain.declaring import LONGEST_TIMEOUT, MOST_ATTEMPTS
 from internal.domain.durations import milliseconds
 from internal.domain.errors import FieldError, PayloadTooLargeError, ValidationError
-from internal.domain.handlers import LONGEST_TIMEOUT, MOST_ATTEMPTS, Handler, Handlers
+from internal.domain.handlers import Handler, Handlers
 from internal.domain.ids import new_id
+from internal.domain.inputs import misfit
 from internal.domain.jobs import OnDependencyFailure, Priority
 from internal.domain.retry import Backoff, Strategy
 from internal.domain.times import Moment
@@ -297,12 +299,12 @@ def _parents(request: Submission, index: int | None) -> tuple[tuple[UUID, ...], 
 
 
 def _misfits(payload: str, handler: Handler | None, index: int | None) -> list[FieldError]:
-    if handler is None or handler.takes_any_object:
+    if handler is None or handler.input.is_any_object:
         return []
     try:
-        msgspec.json.decode(payload, type=handler.input_type)
-    except msgspec.ValidationError as error:
-        return [FieldError("payload", f"does not fit the type's input: {error}", index)]
+        handler.input.decode(payload)
+    except Exception as error:  # noqa: BLE001 - an input type may run an operator's code
+        return [FieldError("payload", f"does not fit the type's input: {misfit(error)}", index)]
     return []
 
 

@@ -14,7 +14,7 @@ from internal.domain.handlers import Handlers
 from internal.domain.jobs import Job
 from internal.domain.ports.failures import Failures, Replays
 from internal.domain.ports.jobs import JobCommands, JobReads
-from internal.domain.replays import PastPayload, Replay
+from internal.domain.replays import PastPayload, ReplayPage
 from internal.domain.submission import check_payload
 
 # Each may be as large as a payload.
@@ -68,9 +68,11 @@ class DeadLetters(msgspec.Struct, frozen=True):
         await self.commands.edit(actor, job_id, text)
         return _found(await self.reads.get(actor, job_id))
 
-    async def replays(self, actor: Actor, job_id: UUID) -> list[Replay]:
-        """Every retry by hand of a job, the oldest first."""
-        return _found(await self.past.replays(actor, job_id))
+    async def replays(
+        self, actor: Actor, job_id: UUID, limit: int, before: int | None
+    ) -> ReplayPage:
+        """A page of a job's retries by hand, the newest first."""
+        return _found(await self.past.replays(actor, job_id, limit, before))
 
     async def payloads(self, actor: Actor, job_id: UUID, after: int | None) -> PayloadPage:
         """What a job had for its payload before edits, the oldest first: that was submitted."""

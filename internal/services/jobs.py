@@ -14,9 +14,9 @@ from internal.domain.attempt_log import LogPage, LogPlace
 from internal.domain.errors import ContentionError, FieldError, NotFoundError, ValidationError
 from internal.domain.handlers import Handlers
 from internal.domain.ids import new_id
-from internal.domain.jobs import Attempt, Job, on_failure
+from internal.domain.jobs import Job, on_failure
 from internal.domain.linking import link
-from internal.domain.listing import JobFilter, JobPage, Page, check_filter
+from internal.domain.listing import AttemptPage, JobFilter, JobPage, Page, check_filter
 from internal.domain.ports.jobs import (
     JobCommands,
     JobLists,
@@ -103,9 +103,13 @@ class Jobs(msgspec.Struct, frozen=True):
         """
         return _found(await self.reads.get(actor, job_id))
 
-    async def attempts(self, actor: Actor, job_id: UUID) -> list[Attempt]:
-        """Every start of a job, the oldest first, a running one included."""
-        return _found(await self.reads.attempts(actor, job_id))
+    async def attempts(
+        self, actor: Actor, job_id: UUID, limit: int, before: int | None
+    ) -> AttemptPage:
+        """A page of a job's starts, the newest first, a running one included."""
+        found = _found(await self.reads.attempts(actor, job_id, limit + 1, before))
+        page = found[:limit]
+        return AttemptPage(page, page[-1].number if len(found) > limit else None)
 
     async def why(self, actor: Actor, job_id: UUID) -> Why:
         """Why a job waits, and until when, as far as that can be told."""
@@ -159,7 +163,7 @@ class Jobs(msgspec.Struct, frozen=True):
     def types(self) -> list[JobType]:
         """What this installation can run, by name."""
         return [
-            JobType(each.type, each.description, msgspec.json.schema(each.input_type))
+            JobType(each.type, each.description, each.input.schema)
             for _, each in sorted(self.handlers.items())
         ]
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import timedelta
 from typing import Final
 from uuid import UUID
 
 import msgspec
 
+from internal.domain.errors import UnavailableError
 from internal.domain.jobs import JobSummary, Status
 from internal.domain.ports.batches import BatchNews
 from internal.domain.ports.feed import Change, Feed, Kind, Topic
@@ -27,6 +29,9 @@ EVENTS_PER_S: Final = 1_000
 MOST_BATCHES: Final = 20
 # The feed keeps ten minutes; whoever reads it after a longer pause may have missed something.
 LONGEST_GAP_S: Final = 300.0
+MOST_REPORTED: Final = 1_000
+
+_log = logging.getLogger(__name__)
 
 
 class _Digest(msgspec.Struct):
@@ -68,6 +73,7 @@ class Live:
         self._allowance = Allowance(events_per_s, MAX_UNSENT)
         self._resyncs = Resyncs()
         self._position: int | None = None
+        self._reported: set[UUID] = set()
         self._now = now
         self._read_at = now()
 
@@ -86,10 +92,41 @@ class Live:
             self._resyncs.ask(self._audience.users)
         self._read_at = self._now()
         if changes:
-            await self._pass_on(each for each in changes if self._audience.of(each.user_id))
+            await self._pass_on_all(changes)
             self._position = changes[-1].position
         pause = self._tell_resyncs()
         return timedelta(0) if len(changes) == READ_AT_ONCE else pause
+
+    async def _pass_on_all(self, changes: Sequence[Change]) -> None:
+        """Pass changes on; where that fails, those of each user alone.
+
+        Whose still fail are told to read again: nothing of one user's holds up the others.
+        """
+        heard = [each for each in changes if self._audience.of(each.user_id)]
+        try:
+            await self._pass_on(heard)
+        except UnavailableError:
+            raise
+        except Exception:  # noqa: BLE001 - whatever one row did to the look-up
+            for user_id in dict.fromkeys(each.user_id for each in heard):
+                await self._pass_on_alone([each for each in heard if each.user_id == user_id])
+
+    async def _pass_on_alone(self, changes: Sequence[Change]) -> None:
+        """Pass on what is of one user."""
+        try:
+            await self._pass_on(changes)
+        except UnavailableError:
+            raise
+        except Exception:  # noqa: BLE001 - as above
+            self._resyncs.ask([changes[0].user_id])
+            self._report(changes[0].user_id)
+
+    def _report(self, user_id: UUID) -> None:
+        """Say it once: the row that cannot be read may change often."""
+        if user_id not in self._reported and len(self._reported) < MOST_REPORTED:
+            self._reported.add(user_id)
+            told = {"user_id": str(user_id)}
+            _log.exception("a user's changes cannot be told, they are to read again", extra=told)
 
     async def _pass_on(self, changes: Iterable[Change]) -> None:
         digests = _digests(changes)
@@ -140,6 +177,8 @@ class Live:
 def _digests(changes: Iterable[Change]) -> dict[UUID, _Digest]:
     digests: dict[UUID, _Digest] = {}
     for change in changes:
+        if change.kind is None:
+            continue  # it is for readers of a newer release
         digest = digests.setdefault(change.user_id, _Digest())
         if change.ids is None:
             digest.is_too_much = True

@@ -11,9 +11,11 @@ from uuid import UUID
 import pytest
 
 from internal.adapters.postgres.batches import PostgresBatchUpkeep
-from internal.domain.handlers import Fail, JobContext, handler
+from internal.domain.declaring import handler
+from internal.domain.handlers import JobContext
 from internal.domain.ids import new_id
 from internal.domain.jobs import Outcome, Status
+from internal.domain.outcomes import Fail
 from tests.support.api import Api, SignedUp
 from tests.support.conditions import eventually
 from tests.support.postgres import on_every_postgres

@@ -11,9 +11,11 @@ import pytest
 
 from internal.adapters.postgres import operations
 from internal.domain import operations as rules
-from internal.domain.handlers import Fail, JobContext, handler
+from internal.domain.declaring import handler
+from internal.domain.handlers import JobContext
 from internal.domain.ids import new_id
 from internal.domain.jobs import Outcome
+from internal.domain.outcomes import Fail
 from tests.support.api import Api, SignedUp
 from tests.support.conditions import eventually
 from tests.support.operations import hurry, steps

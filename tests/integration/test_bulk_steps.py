@@ -98,7 +98,7 @@ async def test_a_step_that_is_killed_leaves_nothing_behind(store: Store) -> None
     assert done is not None
     assert (done.done, done.status) == (6, "done")
     for each in jobs:
-        replays = await store.replays.replays(actor, each.id)
+        replays = await store.replays_of(actor, each.id)
         assert [replay.operation_id for replay in replays or ()] == [id_]
 
 
@@ -135,7 +135,7 @@ async def test_several_workers_do_each_job_once(store: Store) -> None:
     assert sum(each.done for each in done if each) == 120
     assert sum(each.skipped.get("queued", 0) for each in done if each) == 240
     for each in jobs:
-        assert len(await store.replays.replays(actor, each.id) or ()) == 1
+        assert len(await store.replays_of(actor, each.id)) == 1
 
 
 async def test_an_operation_goes_no_faster_than_it_may(store: Store) -> None:

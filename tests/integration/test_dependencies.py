@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
-from internal.domain.handlers import Fail, JobContext, handler
+from internal.domain.declaring import handler
+from internal.domain.handlers import JobContext
+from internal.domain.outcomes import Fail
 from tests.support.api import Api, SignedUp
 from tests.support.conditions import eventually
 from tests.support.workers import running_worker
@@ -201,7 +203,7 @@ async def test_a_retried_parent_revives_what_it_canceled(api: Api, ada: SignedUp
 async def replays(user: SignedUp, job_id: str) -> list[tuple[str, int, str | None]]:
     """From which status, after which attempt, and with which parent."""
     found = (await user.client.get(f"/v1/jobs/{job_id}/replays")).json()["data"]
-    return [(each["from_status"], each["after_attempt"], each["parent_id"]) for each in found]
+    return [(each["from_status"], each["after_attempt"], each["parent_id"]) for each in found[::-1]]
 
 
 async def test_a_job_retried_by_hand_waits_again_unless_what_it_waits_for_has_ended(

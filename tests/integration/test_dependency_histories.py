@@ -14,7 +14,8 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from msgspec.structs import replace
 
-from internal.domain.handlers import Handlers, JobContext, handler
+from internal.domain.declaring import handler
+from internal.domain.handlers import Handlers, JobContext
 from internal.domain.linking import link
 from internal.domain.submission import Submission, accept
 from tests.support.conditions import eventually

@@ -5,9 +5,11 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
+from internal.domain.declaring import handler
 from internal.domain.failures import failure_of
-from internal.domain.handlers import Fail, JobContext, handler
+from internal.domain.handlers import JobContext
 from internal.domain.jobs import Outcome, Status
+from internal.domain.outcomes import Fail
 from tests.support.api import Api, SignedUp
 from tests.support.conditions import eventually
 from tests.support.routes import error_of

@@ -70,7 +70,7 @@ async def test_an_old_end_of_a_job_does_not_disturb_the_new_one_beside_it(
 
     assert await store.work.finish([an_end(old), an_end(new, outcome)]) == set()
 
-    attempts = await store.reads.attempts(actor, submitted.id)
+    attempts = await store.attempts(actor, submitted.id)
     assert [each.status for each in attempts or []] == [Outcome.LOST, outcome]
 
 

@@ -16,7 +16,7 @@ from internal.adapters.handlers.cancellation import CanceledError
 from internal.adapters.handlers.http_answer import HttpAnswer
 from internal.adapters.handlers.http_call import http_handler
 from internal.adapters.handlers.http_input import HttpInput
-from internal.domain.handlers import Fail, Retry
+from internal.domain.outcomes import Fail, Retry
 from tests.support.contexts import AttemptContext
 from tests.support.http_server import Received, raw, reply, serving
 

@@ -19,7 +19,7 @@ from internal.domain.attempt_log import (
     MAX_LINES,
     MAX_NOTE_CHARS,
 )
-from internal.services.worker.executor import MAX_RESULT_BYTES
+from internal.services.worker.results import MAX_RESULT_BYTES
 from tests.support.api import Api, SignedUp
 from tests.support.conditions import eventually
 from tests.support.routes import error_of, submit
@@ -67,6 +67,11 @@ async def data_of(user: SignedUp, path: str, **query: Any) -> Any:
     return answer.json()["data"]
 
 
+async def attempts_of(user: SignedUp, job_id: str) -> list[Data]:
+    """The oldest first."""
+    return list(reversed(await data_of(user, f"{job_id}/attempts")))
+
+
 async def becomes(user: SignedUp, job: Data, *statuses: str) -> Data:
     async def reached() -> bool:
         return (await data_of(user, job["id"]))["status"] in statuses
@@ -95,13 +100,13 @@ async def test_a_note_is_shown_beside_the_progress_and_kept_with_the_attempt(
         job = await submit(user, type="notes")
         told = (await live.until("job.progress"))[-1]["job"]
         running = await data_of(user, job["id"])
-        (attempt,) = await data_of(user, f"{job['id']}/attempts")
+        (attempt,) = await attempts_of(user, job["id"])
         gate.open()
         ended = (await live.until("job.succeeded"))[-1]["job"]
 
     for shown in (told, running, attempt):
         assert (shown["progress"], shown["progress_note"]) == (0.25, "unpacked� ?")
-    (attempt,) = await data_of(user, f"{job['id']}/attempts")
+    (attempt,) = await attempts_of(user, job["id"])
     for shown in (ended, await data_of(user, job["id"]), attempt):
         assert (shown["progress"], shown["progress_note"]) == (0.75, "unpacked� ?")
 
@@ -121,7 +126,7 @@ async def test_a_note_that_comes_with_the_end_is_cut_and_stays_with_its_attempt(
         job = await submit(user, type="last words")
         done = await becomes(user, job, "succeeded")
 
-    first, second = await data_of(user, f"{job['id']}/attempts")
+    first, second = await attempts_of(user, job["id"])
     assert (first["progress"], first["progress_note"]) == (0.5, "n" * (MAX_NOTE_CHARS - 1) + "…")
     assert (second["progress"], second["progress_note"]) == (None, None)
     assert (done["progress"], done["progress_note"]) == (None, None)
@@ -280,7 +285,7 @@ async def test_lines_of_a_killed_worker_stay_and_those_of_the_next_attempt_follo
             await becomes(user, job, "succeeded")
 
     assert await lines_of(user, job) == ["begun 1", "begun 2"]
-    assert [each["status"] for each in await data_of(user, f"{job['id']}/attempts")] == [
+    assert [each["status"] for each in await attempts_of(user, job["id"])] == [
         "lost",
         "succeeded",
     ]
@@ -306,7 +311,7 @@ async def test_what_a_handler_logs_while_its_worker_stops_is_kept(
         await asyncio.wait_for(begun.wait(), 60)
 
     assert await lines_of(user, job) == ["stopped in the middle"]
-    (attempt,) = await data_of(user, f"{job['id']}/attempts")
+    (attempt,) = await attempts_of(user, job["id"])
     assert (attempt["status"], attempt["progress_note"]) == ("released", "half of it")
 
 
@@ -332,7 +337,7 @@ async def test_what_is_logged_under_a_lost_lease_is_not_kept(api: Api, elsewhere
         await becomes(user, job, "succeeded")
 
     assert await lines_of(user, job) == ["ended 2"]
-    first, _second = await data_of(user, f"{job['id']}/attempts")
+    first, _second = await attempts_of(user, job["id"])
     assert (first["status"], first["progress_note"]) == ("lost", None)
 
 
@@ -383,7 +388,7 @@ async def test_a_handler_says_when_to_try_again(api: Api, elsewhere: Store) -> N
         again = await becomes(user, short, "succeeded")
 
     assert (waits["attempts"], waits["last_error"]) == (1, "the line is busy")
-    (attempt,) = await data_of(user, f"{long['id']}/attempts")
+    (attempt,) = await attempts_of(user, long["id"])
     assert attempt["status"] == "failed"
     assert between(attempt["finished_at"], waits["run_at"]) == HOUR
     assert again["attempts"] == 1
@@ -399,14 +404,14 @@ async def test_a_handler_snoozes_without_using_up_an_attempt(api: Api, elsewhere
 
     async with working(elsewhere, early):
         long = await submit(user, type="early", payload={"for": "1h"}, max_attempts=1)
-        short = await submit(user, type="early", payload={"for": "1ms"}, max_attempts=1)
+        short = await submit(user, type="early", payload={"for": "0s"}, max_attempts=1)
         waits = await becomes(user, long, "scheduled")
         done = await becomes(user, short, "succeeded")
 
-    (attempt,) = await data_of(user, f"{long['id']}/attempts")
+    (attempt,) = await attempts_of(user, long["id"])
     assert (waits["attempts"], attempt["status"]) == (0, "released")
     assert between(attempt["finished_at"], waits["run_at"]) == HOUR
-    ends = [each["status"] for each in await data_of(user, f"{short['id']}/attempts")]
+    ends = [each["status"] for each in await attempts_of(user, short["id"])]
     assert (done["attempts"], ends) == (0, ["released", "released", "succeeded"])
 
 
@@ -417,7 +422,7 @@ async def test_a_snooze_leaves_the_last_error_as_it_was(api: Api, elsewhere: Sto
     async def failed_before(job: Payload, ctx: JobContext) -> None:
         if ctx.attempt == job.get("fails"):
             raise Retry("the line is busy", after="1ms")
-        raise Snooze("1ms" if ctx.attempt < 3 else "1h")
+        raise Snooze("0s" if ctx.attempt < 3 else "1h")
 
     async with working(elsewhere, failed_before):
         fresh = await submit(user, type="failed before")
@@ -427,7 +432,7 @@ async def test_a_snooze_leaves_the_last_error_as_it_was(api: Api, elsewhere: Sto
             assert (waits["last_error"], waits["attempts"]) == (error, int(error is not None))
             (summary,) = await listed(user, job)
             assert summary["error_preview"] == error
-            attempts = await data_of(user, f"{job['id']}/attempts")
+            attempts = await attempts_of(user, job["id"])
             assert [each["error"] for each in attempts] == [error, None, None]
 
 
@@ -435,7 +440,7 @@ async def sleeps(user: SignedUp, job: Data) -> Data:
     """The job when it has been started three times and waits."""
 
     async def waits() -> bool:
-        attempts = await data_of(user, f"{job['id']}/attempts")
+        attempts = await attempts_of(user, job["id"])
         return len(attempts) == 3 and attempts[-1]["status"] == "released"
 
     await eventually(waits)

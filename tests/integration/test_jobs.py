@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
 from uuid import uuid4
+
+import pytest
 
 from internal.domain.jobs import Outcome
 from tests.support.api import Api
@@ -73,7 +76,7 @@ async def test_attempts_tell_how_each_start_ended(api: Api) -> None:
     await claim(api, failed)
     answer = (await user.client.get(f"/v1/jobs/{failed}/attempts")).json()
     assert answer["next_cursor"] is None
-    first, second = answer["data"]
+    second, first = answer["data"]
     assert set(first) == {
         *("number", "status", "worker", "error", "progress", "progress_note"),
         *("started_at", "finished_at"),
@@ -83,6 +86,51 @@ async def test_attempts_tell_how_each_start_ended(api: Api) -> None:
     assert second["worker"] != first["worker"]
     untouched = (await submit(user))["id"]
     assert (await user.client.get(f"/v1/jobs/{untouched}/attempts")).json()["data"] == []
+
+
+async def test_attempts_are_read_in_pages_the_newest_first(api: Api) -> None:
+    user = await api.a_user()
+    job = (await submit(user, max_attempts=100))["id"]
+    query = """
+        insert into attempt (job_id, number, user_id, status, worker_id, started_at, finished_at)
+        select id, n, user_id, 6, 'w', now(), now()
+        from job, generate_series(1, 250) n
+        where id = $1
+    """
+    async with api.store.database.hot() as connection:
+        await connection.execute(query, job)
+    numbers: list[int] = []
+    cursor: str | None = None
+    pages = 0
+    while pages == 0 or cursor is not None:
+        asked: dict[str, Any] = {"limit": 100, **({} if cursor is None else {"cursor": cursor})}
+        answer = (await user.client.get(f"/v1/jobs/{job}/attempts", params=asked)).json()
+        numbers += [each["number"] for each in answer["data"]]
+        cursor, pages = answer["next_cursor"], pages + 1
+
+    assert (numbers, pages) == (list(range(250, 0, -1)), 3)
+    plain = (await user.client.get(f"/v1/jobs/{job}/attempts")).json()["data"]
+    assert [each["number"] for each in plain] == list(range(250, 230, -1))
+    for refused in ("limit=201", "limit=0", "cursor=nope"):
+        answer = await user.client.get(f"/v1/jobs/{job}/attempts?{refused}")
+        assert answer.status_code == 400
+
+
+@pytest.mark.parametrize("at", ["29405-12-25", "0439-01-01 BC", "infinity", "-infinity"])
+async def test_a_time_that_python_cannot_hold_stops_no_answer(api: Api, at: str) -> None:
+    user = await api.a_user()
+    job = (await submit(user, run_at="2100-01-01T00:00:00Z"))["id"]
+    other = (await submit(user))["id"]
+    async with api.store.database.hot() as connection:
+        query = "update scheduled set run_at = $2::text::timestamptz where job_id = $1"
+        await connection.execute(query, job, at)
+
+    listed = await user.client.get("/v1/jobs")
+    assert [each["id"] for each in listed.json()["data"]] == [other, job]
+    for path in ("", "/why", "/attempts"):
+        assert (await user.client.get(f"/v1/jobs/{job}{path}")).status_code == 200
+    assert (await user.client.post(f"/v1/jobs/{job}/cancel")).status_code == 200
+    assert (await user.client.delete(f"/v1/jobs/{job}")).status_code == 204
 
 
 async def test_the_installed_types_come_with_their_schemas(api: Api) -> None:

@@ -7,8 +7,10 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from internal.domain.handlers import JobContext, Snooze, handler
+from internal.domain.declaring import handler
+from internal.domain.handlers import JobContext
 from internal.domain.jobs import Outcome
+from internal.domain.outcomes import Snooze
 from internal.domain.ports.work import Lease
 from internal.domain.queues import QueueSettings
 from tests.support.api import Api

@@ -14,7 +14,8 @@ import psutil
 import pytest
 from websockets.exceptions import ConnectionClosedError
 
-from internal.domain.handlers import JobContext, handler
+from internal.domain.declaring import handler
+from internal.domain.handlers import JobContext
 from tests.support.api import Api, Settings, SignedUp, running_api
 from tests.support.conditions import eventually
 from tests.support.sockets import READY, RESYNC, Event, LiveSocket, socket, watching

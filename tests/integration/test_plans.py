@@ -174,7 +174,7 @@ def _statements(known: Known) -> Statements:
         "next schedule": (NEXT, ()),
         "prune": (statement("prune"), (timedelta(0), timedelta(0), 100)),
         "get": (statement("get"), (user_id, over)),
-        "attempts": (statement("attempts"), (user_id, over)),
+        "attempts": (statement("attempts"), (user_id, over, 2**31 - 1, 21)),
         "logs": (statement("logs"), (user_id, over, 0, 0, 2, 201)),
         "summaries": (statement("summaries"), ([user_id], known.newest)),
         "cancel": (statement("cancel"), (user_id, [known.queued])),

@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 
-from internal.domain.handlers import JobContext, Retry, handler
+from internal.domain.declaring import handler
+from internal.domain.handlers import JobContext
+from internal.domain.outcomes import Retry
 from tests.support.api import Api, running_api
 from tests.support.conditions import eventually
 from tests.support.limits import (
@@ -384,7 +386,7 @@ async def test_a_job_that_expires_before_its_next_attempt_runs_when_it_is_retrie
 
 async def _ends_of(user: Any, job_id: str) -> list[str]:
     found = (await user.client.get(f"/v1/jobs/{job_id}/attempts")).json()["data"]
-    return [each["status"] for each in found]
+    return [each["status"] for each in reversed(found)]
 
 
 async def _is(user: Any, job_id: str, status: str) -> bool:

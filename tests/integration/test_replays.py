@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 
 from internal.adapters.postgres.statements import statement
+from internal.domain.declaring import handler
 from internal.domain.errors import InvalidStateError
-from internal.domain.handlers import Fail, JobContext, handler
+from internal.domain.handlers import JobContext
 from internal.domain.jobs import Outcome
+from internal.domain.outcomes import Fail
 from tests.support.api import Api, SignedUp
 from tests.support.conditions import eventually
 from tests.support.postgres import on_every_postgres
@@ -65,6 +67,11 @@ async def test_every_retry_is_kept(api: Api) -> None:
     replays = (await ada.client.get(f"{url}/replays")).json()["data"]
     assert [each["from_status"] for each in replays] == ["canceled", "canceled"]
     assert [(each["after_attempt"], each["edited"]) for each in replays] == [(0, False)] * 2
+    first = (await ada.client.get(f"{url}/replays", params={"limit": 1})).json()
+    assert first["data"] == replays[:1]
+    rest = {"limit": 1, "cursor": first["next_cursor"]}
+    last = (await ada.client.get(f"{url}/replays", params=rest)).json()
+    assert last == {"data": replays[1:], "next_cursor": None}
 
 
 @pytest.mark.parametrize("fields", [{}, {"run_at": "2100-01-01T00:00:00Z"}])

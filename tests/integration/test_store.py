@@ -33,7 +33,7 @@ async def test_a_job_runs_and_its_history_is_kept(store: Store) -> None:
     assert job.started_at is not None
     assert job.finished_at is not None
     assert job.started_at <= job.finished_at
-    attempts = await store.reads.attempts(actor, submitted.id)
+    attempts = await store.attempts(actor, submitted.id)
     assert attempts is not None
     assert [(each.number, each.status, each.worker) for each in attempts] == [
         (1, Outcome.SUCCEEDED, worker)
@@ -56,7 +56,7 @@ async def test_a_late_end_with_an_old_token_changes_nothing(store: Store) -> Non
     assert await store.work.finish([an_end(current, result='"current"')]) == set()
     assert await store.work.finish([an_end(current, result='"again"')]) == {submitted.id}
     assert (await store.job(actor, submitted.id)).result == '"current"'
-    attempts = await store.reads.attempts(actor, submitted.id)
+    attempts = await store.attempts(actor, submitted.id)
     assert [each.status for each in attempts or []] == [Outcome.LOST, Outcome.SUCCEEDED]
 
 
@@ -93,7 +93,7 @@ async def test_an_end_that_waited_to_be_recorded_is_that_much_earlier(
 
     await store.work.finish([msgspec.structs.replace(end, ran_ms=2_000, ended=end.ended - 5)])
 
-    (attempt,) = await store.reads.attempts(actor, submitted.id) or []
+    (attempt,) = await store.attempts(actor, submitted.id)
     assert attempt.finished_at is not None
     recorded = (await store.job(actor, submitted.id)).updated_at
     assert (recorded - attempt.finished_at).total_seconds() == pytest.approx(5, abs=0.5)
@@ -212,7 +212,7 @@ async def test_a_retry_by_hand_grants_one_more_attempt_and_keeps_history(store: 
 
     assert (job.status, job.attempts, job.max_attempts) == (Status.QUEUED, 1, 2)
     await store.work.finish([an_end(await store.claim_one(worker))])
-    attempts = await store.reads.attempts(actor, submitted.id)
+    attempts = await store.attempts(actor, submitted.id)
     assert [each.number for each in attempts or []] == [1, 2]
     with pytest.raises(InvalidStateError, match="succeeded"):
         await store.commands.retry(actor, submitted.id)
@@ -230,7 +230,7 @@ async def test_what_never_started_goes_back_uncounted(store: Store) -> None:
     assert second.token > first.token
     assert await store.work.finish([an_end(first)]) == {submitted.id}
     await store.work.finish([an_end(second)])
-    assert len(await store.reads.attempts(actor, submitted.id) or []) == 1
+    assert len(await store.attempts(actor, submitted.id)) == 1
 
 
 async def test_a_claim_whose_answer_was_lost_is_handed_back(store: Store) -> None:

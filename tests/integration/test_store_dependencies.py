@@ -174,7 +174,7 @@ async def test_a_child_that_rises_after_its_time_is_not_taken_for_retried_by_han
     worker = await store.a_worker()
     await store.work.finish([an_end(await store.claim_one(worker))])
     await settle(store)
-    assert len(await store.replays.replays(ada, child) or ()) == 1
+    assert len(await store.replays_of(ada, child)) == 1
     claimed = await store.claim_one(worker)
     assert (claimed.id, claimed.expired) == (child, True)
 

@@ -67,7 +67,7 @@ async def test_a_key_is_free_again_when_its_job_is_deleted(store: Store) -> None
     assert again.id != first.id
     assert not again.deduplicated
     assert await store.reads.get(actor, first.id) is None
-    assert await store.reads.attempts(actor, first.id) is None
+    assert await store.reads.attempts(actor, first.id, 20) is None
 
 
 async def test_many_connections_with_one_key_make_one_job(database_url: str) -> None:

@@ -21,7 +21,7 @@ async def test_another_user_finds_nothing(store: Store) -> None:
     submitted = await store.submit(owner)
 
     assert await store.reads.get(other, submitted.id) is None
-    assert await store.reads.attempts(other, submitted.id) is None
+    assert await store.reads.attempts(other, submitted.id, 20) is None
     assert (await store.listing.page(other, JobFilter(), Page())).jobs == []
     for command in (store.commands.cancel, store.commands.retry, store.commands.delete):
         with pytest.raises(NotFoundError):

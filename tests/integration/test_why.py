@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from internal.domain.handlers import JobContext, handler
+from internal.domain.declaring import handler
+from internal.domain.handlers import JobContext
 from tests.support.api import Api, SignedUp, running_api
 from tests.support.conditions import eventually
 from tests.support.routes import submit

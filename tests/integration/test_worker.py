@@ -10,9 +10,11 @@ from uuid import UUID
 import msgspec
 import pytest
 
+from internal.domain.declaring import handler
 from internal.domain.errors import UnavailableError
-from internal.domain.handlers import Fail, JobContext, Retry, Snooze, handler
+from internal.domain.handlers import JobContext
 from internal.domain.jobs import Outcome, Status
+from internal.domain.outcomes import Fail, Retry, Snooze
 from internal.domain.ports.work import Beat, ClaimedJob
 from tests.support.conditions import eventually
 from tests.support.store import Store, a_job, open_store
@@ -76,7 +78,7 @@ async def test_a_failure_is_tried_again_and_its_error_is_kept(store: Store) -> N
 
     assert job.attempts == 2
     assert job.last_error == "ValueError: it is broken\nat � and ?"
-    attempts = await store.reads.attempts(actor, submitted.id) or []
+    attempts = await store.attempts(actor, submitted.id)
     assert [(each.number, each.status) for each in attempts] == [
         (1, Outcome.FAILED),
         (2, Outcome.FAILED),
@@ -126,7 +128,7 @@ async def test_an_attempt_ends_at_its_timeout(store: Store) -> None:
         job = await becomes(store, actor, submitted.id, Status.FAILED)
 
     assert job.last_error == "timed out after 0.02 s"
-    attempts = await store.reads.attempts(actor, submitted.id) or []
+    attempts = await store.attempts(actor, submitted.id)
     assert [each.status for each in attempts] == [Outcome.TIMED_OUT]
 
 
@@ -162,7 +164,7 @@ async def test_a_cancel_is_heard_by_the_handler(store: Store) -> None:
         job = await becomes(store, actor, submitted.id, Status.CANCELED)
 
     assert (job.attempts, job.last_error) == (0, "RuntimeError: stopped as asked")
-    attempts = await store.reads.attempts(actor, submitted.id) or []
+    attempts = await store.attempts(actor, submitted.id)
     assert [each.status for each in attempts] == [Outcome.CANCELED]
 
 
@@ -228,7 +230,7 @@ async def test_a_graceful_stop_waits_and_then_releases_uncounted(store: Store) -
     assert (await store.job(actor, short.id)).status is Status.SUCCEEDED
     job = await store.job(actor, endless.id)
     assert (job.status, job.attempts) == (Status.QUEUED, 0)
-    attempts = await store.reads.attempts(actor, endless.id) or []
+    attempts = await store.attempts(actor, endless.id)
     assert [each.status for each in attempts] == [Outcome.RELEASED]
 
 
@@ -251,7 +253,7 @@ async def test_a_crashed_workers_job_finishes_on_another_with_the_loss_on_record
             job = await becomes(store, actor, submitted.id, Status.SUCCEEDED)
 
     assert (job.attempts, job.result) == (1, "2")
-    attempts = await store.reads.attempts(actor, submitted.id) or []
+    attempts = await store.attempts(actor, submitted.id)
     assert [each.status for each in attempts] == [Outcome.LOST, Outcome.SUCCEEDED]
     assert attempts[0].worker != attempts[1].worker
 
@@ -301,7 +303,7 @@ async def test_a_claim_whose_answer_is_lost_is_claimed_again_under_a_new_name(
 
     assert failed == [1]
     assert (job.attempts, job.status) == (0, Status.SUCCEEDED)
-    assert len(await store.reads.attempts(actor, submitted.id) or []) == 1
+    assert len(await store.attempts(actor, submitted.id)) == 1
 
 
 async def test_one_bad_result_does_not_spoil_its_neighbours(store: Store) -> None:

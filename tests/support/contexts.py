@@ -17,6 +17,7 @@ class AttemptContext:
     canceled: bool = False
     type: str = "test"
     job_id: UUID = field(default_factory=uuid4)
+    user_id: UUID = field(default_factory=uuid4)
     parents: Mapping[str, Parent] = field(default_factory=dict)
     reported: list[tuple[float, str | None]] = field(default_factory=list)
     logged: list[str] = field(default_factory=list)

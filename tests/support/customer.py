@@ -37,9 +37,9 @@ class Customer:
         return answer.is_success and len(answer.json()["data"]) >= count
 
     async def attempts(self, job_ids: Iterable[str]) -> list[list[dict[str, Any]]]:
-        """Every start of each of these jobs."""
+        """Every start of each of these jobs, the oldest first."""
         answers = [await self.client.get(f"/v1/jobs/{job_id}/attempts") for job_id in job_ids]
-        return [answer.json()["data"] for answer in answers]
+        return [answer.json()["data"][::-1] for answer in answers]
 
 
 @asynccontextmanager

@@ -11,7 +11,8 @@ from urllib.parse import quote
 
 import httpx
 
-from internal.domain.handlers import JobContext, handler
+from internal.domain.declaring import handler
+from internal.domain.handlers import JobContext
 from tests.support.api import SignedUp
 
 Payload = dict[str, Any]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
@@ -27,13 +28,14 @@ def a_claimed_job(
     user_id: UUID | None = None,
     tag: float = 0.0,
     weight: float = 1.0,
+    payload: str = "{}",
 ) -> ClaimedJob:
     return ClaimedJob(
         id=new_id(),
         user_id=user_id or new_id(),
         token=2,
         type=type_,
-        payload="{}",
+        payload=payload,
         number=1,
         attempts=0,
         max_attempts=3,
@@ -175,3 +177,15 @@ class Process:
         assert running is not None
         self.executor.start(running)
         return running
+
+
+async def end_of(job: ClaimedJob, *handlers: Handler) -> Finish:
+    """Run one attempt and say what was recorded of it."""
+    process = Process(*handlers)
+    running = await process.start(job)
+    assert running.task is not None
+    await asyncio.wait_for(running.task, 10)
+    await process.completer.run_once()
+    assert process.slots.free == 4
+    (end,) = process.ends.recorded
+    return end

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from internal.domain.handlers import Handler, JobContext, handler
+from internal.domain.declaring import handler
+from internal.domain.handlers import Handler, JobContext
 from internal.domain.jobs import Outcome
 from internal.domain.ports.work import Finish
 from internal.services.worker.deadlines import Deadlines

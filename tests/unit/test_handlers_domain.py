@@ -1,5 +1,6 @@
 """Declaring handlers and looking them up."""
 
+import math
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -7,7 +8,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from internal.domain.handlers import Fail, Handlers, JobContext, Retry, Snooze
+from internal.domain.handlers import Handlers, JobContext
+from internal.domain.outcomes import LONGEST_DELAY, Fail, Retry, Snooze
 from windlass import handler
 
 
@@ -30,7 +32,7 @@ def test_a_declaration_takes_its_input_and_words_from_the_function() -> None:
     declared = handler("thumbnail", timeout="30s", max_attempts=5, pool="images")(thumbnail)
     assert declared.type == "thumbnail"
     assert declared.function is thumbnail
-    assert declared.input_type is Thumbnail
+    assert declared.input.type is Thumbnail
     assert declared.description == "Make an image small."
     assert (declared.timeout_ms, declared.max_attempts, declared.pool) == (30_000, 5, "images")
 
@@ -48,9 +50,9 @@ def test_async_and_sync_handlers_are_told_apart() -> None:
 @pytest.mark.parametrize("function", [sync, bare])
 def test_a_dict_or_no_type_takes_any_object(function: Any) -> None:
     declared = handler("any")(function)
-    assert msgspec.json.decode('{"a": [1]}', type=declared.input_type) == {"a": [1]}
+    assert declared.input.decode('{"a": [1]}') == {"a": [1]}
     with pytest.raises(msgspec.ValidationError):
-        msgspec.json.decode("[]", type=declared.input_type)
+        declared.input.decode("[]")
 
 
 def test_a_timeout_that_is_no_duration_is_refused() -> None:
@@ -93,6 +95,41 @@ def test_outcomes_read_durations_as_people_write_them() -> None:
     assert Retry().after is None
     assert Snooze("5m").for_ == timedelta(minutes=5)
     assert str(Fail("no such image")) == "no such image"
+
+
+@pytest.mark.parametrize("outcome", [lambda value: Retry(after=value), Snooze])
+@pytest.mark.parametrize(
+    "delay",
+    [
+        "9999999d",
+        "999999999d",
+        "3651d",
+        timedelta.max,
+        timedelta.min,
+        timedelta(seconds=-1),
+        timedelta(days=3650, microseconds=1),
+    ],
+    ids=str,
+)
+def test_a_delay_that_no_job_can_have_is_refused_where_it_is_given(
+    outcome: Callable[[Any], Exception], delay: Any
+) -> None:
+    with pytest.raises(ValueError, match="a delay must be from 0s to 3650d, not "):
+        outcome(delay)
+
+
+@pytest.mark.parametrize("outcome", [lambda value: Retry(after=value), Snooze])
+@pytest.mark.parametrize("delay", [math.nan, math.inf, True, b"30s", object()], ids=repr)
+def test_what_is_no_duration_is_refused_where_it_is_given(
+    outcome: Callable[[Any], Exception], delay: Any
+) -> None:
+    with pytest.raises(TypeError, match="'30s'"):
+        outcome(delay)
+
+
+def test_the_longest_and_the_shortest_delay_are_taken() -> None:
+    assert Retry(after="3650d").after == LONGEST_DELAY
+    assert Snooze(timedelta(0)).for_ == timedelta(0)
 
 
 @pytest.mark.parametrize("outcome", [lambda value: Retry(after=value), Snooze])

@@ -9,8 +9,9 @@ from uuid import UUID
 
 import pytest
 
+from internal.domain.declaring import handler
 from internal.domain.errors import UnavailableError
-from internal.domain.handlers import JobContext, handler
+from internal.domain.handlers import JobContext
 from internal.domain.ports.work import Beat
 from internal.services.worker.heart import LINGER_S
 from internal.services.worker.running import Identity, Running

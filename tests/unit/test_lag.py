@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from internal.domain.handlers import JobContext, handler
+from internal.domain.declaring import handler
+from internal.domain.handlers import JobContext
 from tests.support.conditions import eventually
 from tests.support.work import Process, a_claimed_job
 

@@ -5,13 +5,16 @@ from collections.abc import Collection, Sequence
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
+import pytest
+
 from internal.domain.accounts import Actor
 from internal.domain.batches import BatchProgress
+from internal.domain.errors import UnavailableError
 from internal.domain.ids import new_id
 from internal.domain.jobs import JobSummary, Status
 from internal.domain.ports.feed import Change, Kind
 from internal.services.audience import Audience
-from internal.services.live import EVENTS_PER_S, MOST_BATCHES, Live
+from internal.services.live import EVENTS_PER_S, MOST_BATCHES, READ_AT_ONCE, Live
 from internal.services.watcher import (
     MAX_UNSENT,
     BatchEvent,
@@ -32,6 +35,8 @@ class Story:
         self.changes: list[Change] = []
         self.asked: list[int] = []
         self.now = 0.0
+        self.unreadable: set[UUID] = set()
+        self.away = False
         self.audience = Audience(self)
         self.live = Live(
             self, self, self, self.audience, events_per_s=events_per_s, now=lambda: self.now
@@ -65,6 +70,10 @@ class Story:
     async def summaries(
         self, owners: Sequence[UUID], job_ids: Sequence[UUID]
     ) -> dict[UUID, list[JobSummary]]:
+        if self.away:
+            raise UnavailableError("away")
+        if self.unreadable & set(job_ids):
+            raise OverflowError("date value out of range")
         self.asked.append(len(job_ids))
         owner = {each: change.user_id for change in self.changes for each in change.ids or ()}
         found: dict[UUID, list[JobSummary]] = {}
@@ -75,6 +84,8 @@ class Story:
     async def progress(
         self, owners: Sequence[UUID], batch_ids: Sequence[UUID]
     ) -> dict[UUID, list[BatchProgress]]:
+        if self.unreadable & set(batch_ids):
+            raise OverflowError("date value out of range")
         self.asked.append(len(batch_ids))
         (owner,) = owners
         return {owner: [a_batch(each) for each in batch_ids]}
@@ -243,3 +254,65 @@ async def test_more_logged_jobs_than_can_be_told_are_a_resync() -> None:
     await story.live.run_once()
 
     assert await watcher.next() == [Signal.RESYNC]
+
+
+async def test_a_row_that_cannot_be_read_is_a_resync_of_its_user_and_of_no_other(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    story = Story()
+    broken, other = await story.a_watcher(), await story.a_watcher()
+    for _ in range(2):
+        story.add(broken, 1)
+        story.unreadable.update(story.changes[-1].ids or ())
+        story.add(other, 1)
+        await story.live.run_once()
+        assert [type(each) for each in await other.next()] == [JobEvent]
+        assert await broken.next() == [Signal.RESYNC]
+        story.now += 10
+
+    (line,) = caplog.records
+    assert line.user_id == str(broken.actor.user_id)  # type: ignore[attr-defined]
+    story.add(broken, 1)
+    await story.live.run_once()
+    assert [type(each) for each in await broken.next()] == [JobEvent]
+
+
+async def test_a_batch_that_cannot_be_read_is_a_resync_of_its_user_and_of_no_other() -> None:
+    story = Story()
+    broken, other = await story.a_watcher(), await story.a_watcher()
+    story.add(broken, 1, Kind.BATCH)
+    story.unreadable.update(story.changes[-1].ids or ())
+    story.add(other, 1, Kind.BATCH)
+
+    await story.live.run_once()
+
+    assert [type(each) for each in await other.next()] == [BatchEvent]
+    assert await broken.next() == [Signal.RESYNC]
+
+
+async def test_kinds_of_a_newer_release_are_passed_by() -> None:
+    story = Story()
+    watcher = await story.a_watcher()
+    for _ in range(READ_AT_ONCE):
+        story.repeat(Change(0, watcher.actor.user_id, None, (new_id(),)))
+    story.add(watcher, 1)
+
+    assert await story.live.run_once() == timedelta(0)
+    assert await heard(watcher) == []
+    await story.live.run_once()
+
+    assert [type(each) for each in await watcher.next()] == [JobEvent]
+
+
+async def test_what_could_not_be_told_while_the_database_was_away_is_told_later() -> None:
+    story = Story()
+    watcher = await story.a_watcher()
+    story.add(watcher, 1)
+    story.away = True
+    with pytest.raises(UnavailableError):
+        await story.live.run_once()
+    story.away = False
+
+    await story.live.run_once()
+
+    assert [type(each) for each in await watcher.next()] == [JobEvent]

@@ -7,7 +7,7 @@ import pytest
 
 from internal.adapters.handlers.cancellation import CanceledError
 from internal.adapters.handlers.mock import MockInput, mock
-from internal.domain.handlers import Retry
+from internal.domain.outcomes import Retry
 from tests.support.contexts import AttemptContext
 
 

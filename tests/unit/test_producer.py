@@ -9,8 +9,9 @@ from uuid import UUID
 import msgspec
 import pytest
 
+from internal.domain.declaring import handler
 from internal.domain.errors import UnavailableError
-from internal.domain.handlers import JobContext, handler
+from internal.domain.handlers import JobContext
 from internal.domain.ids import new_id
 from internal.domain.ports.work import ClaimedJob
 from internal.services.worker import producer as producer_module

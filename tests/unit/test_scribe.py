@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
+from internal.domain.declaring import handler
 from internal.domain.errors import UnavailableError
-from internal.domain.handlers import JobContext, handler
+from internal.domain.handlers import JobContext
 from internal.services.worker import scribe as scribe_module
 from internal.services.worker.running import Running
 from internal.services.worker.scribe import Scribe

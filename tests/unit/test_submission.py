@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from internal.domain.declaring import handler
 from internal.domain.errors import FieldError, PayloadTooLargeError, ValidationError
-from internal.domain.handlers import Handlers, JobContext, handler
+from internal.domain.handlers import Handlers, JobContext
 from internal.domain.jobs import Priority
 from internal.domain.retry import Backoff, Strategy
 from internal.domain.submission import (

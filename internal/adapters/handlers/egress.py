@@ -5,23 +5,27 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
-from typing import Final
+from typing import Any, Final
+from uuid import UUID
+from weakref import WeakValueDictionary
 
 import httpcore
 
-from internal.domain.handlers import Fail
+from internal.domain.outcomes import Fail, Retry
+from internal.services.worker.threads import call_in_thread
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
+LookUp = Callable[..., Sequence[tuple[Any, ...]]]
 
 # Of a name with many addresses this many are tried, each for so long.
 MAX_ADDRESSES: Final = 4
 CONNECT_SECONDS: Final = 10.0
-RESOLVER_THREADS: Final = 32
+LOOK_UP_SECONDS: Final = 10.0
+LOOK_UPS_AT_ONCE: Final = 8
 
 # IANA's special-purpose registries (RFC 6890 and its updates), written out: what Python's own
 # `is_global` answers differs between its patch releases.
@@ -72,17 +76,45 @@ def _is_public(address: Address) -> bool:
     return address in _GLOBAL_V6 and not any(address in network for network in _CLOSED_V6)
 
 
-def system_resolver() -> Resolve:
-    """Ask the system, on threads of its own: names that hang must not hold up other lookups."""
-    threads = ThreadPoolExecutor(RESOLVER_THREADS, "resolve")
-    look_up = partial(socket.getaddrinfo, type=socket.SOCK_STREAM)
+class SystemResolver:
+    """Asks the system, each time in a thread of its own: a name that hangs holds up no other user.
 
-    async def resolve(host: str, port: int) -> list[str]:
-        loop = asyncio.get_running_loop()
-        found = await loop.run_in_executor(threads, look_up, host, port)
+    The system may take a minute to give a name up, and a thread cannot be stopped: it counts
+    towards its user's look-ups until it ends.
+    """
+
+    def __init__(
+        self, look_up: LookUp = socket.getaddrinfo, *, seconds: float = LOOK_UP_SECONDS
+    ) -> None:
+        self._look_up = partial(look_up, type=socket.SOCK_STREAM)
+        self._seconds = seconds
+        # A user's is there while a look-up of theirs goes on.
+        self._rooms: WeakValueDictionary[UUID, asyncio.Semaphore] = WeakValueDictionary()
+
+    async def resolve(self, user_id: UUID, host: str, port: int) -> list[str]:
+        """The addresses of a name.
+
+        Raises:
+            Retry: when that takes too long, or other look-ups of the user do.
+        """
+        room = self._rooms.get(user_id)
+        if room is None:
+            room = self._rooms[user_id] = asyncio.Semaphore(LOOK_UPS_AT_ONCE)
+        try:
+            async with asyncio.timeout(self._seconds):
+                await room.acquire()
+                asked = call_in_thread(self._look_up, host, port)
+                asked.add_done_callback(partial(_leave, room))
+                found = await asyncio.shield(asked)
+        except TimeoutError as error:
+            raise Retry(f"the name {host} was not found within {self._seconds:g} s") from error
         return [str(socket_address[0]) for *_, socket_address in found]
 
-    return resolve
+
+def _leave(room: asyncio.Semaphore, asked: asyncio.Future[Any]) -> None:
+    if not asked.cancelled():
+        asked.exception()
+    room.release()
 
 
 class GuardedBackend(httpcore.AsyncNetworkBackend):

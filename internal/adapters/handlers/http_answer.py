@@ -11,13 +11,16 @@ from typing import Final
 import httpcore
 import msgspec
 
-from internal.domain.handlers import Fail, Retry
+from internal.domain.outcomes import Fail, Retry
 
 MAX_BODY_BYTES: Final = 64 * 1024
 MAX_HEADER_CHARS: Final = 16 * 1024
 MAX_RETRY_AFTER: Final = timedelta(hours=24)
 PREVIEW_CHARS: Final = 200
+MAX_DATE_CHARS: Final = 100
 
+_BLANK: Final = re.compile(r"[\s\x00-\x1f\x7f]+")
+_SECONDS: Final = re.compile(r"[0-9]{1,9}")
 _SUCCESS: Final = range(200, 300)
 _CLIENT_ERROR: Final = range(400, 500)
 # Request timeout, too early, too many requests: the same call may succeed later.
@@ -87,16 +90,16 @@ def judge(answer: HttpAnswer, now: datetime) -> HttpAnswer:
 
 def _preview(body: str) -> str:
     """The body's beginning on one line, without the control characters that storage refuses."""
-    return re.sub(r"[\s\x00-\x1f\x7f]+", " ", body[:PREVIEW_CHARS]).strip()
+    return _BLANK.sub(" ", body[:PREVIEW_CHARS]).strip()
 
 
 def retry_after(value: str, now: datetime) -> timedelta | None:
     """What a Retry-After header asks for, in seconds or by a date: at most 24 hours."""
-    if re.fullmatch(r"[0-9]{1,9}", value):
+    if _SECONDS.fullmatch(value):
         wait = timedelta(seconds=int(value))
     else:
         try:
-            wait = parsedate_to_datetime(value).replace(tzinfo=UTC) - now
-        except ValueError:
+            wait = parsedate_to_datetime(value[:MAX_DATE_CHARS]).replace(tzinfo=UTC) - now
+        except (ValueError, OverflowError):
             return None
     return min(max(wait, timedelta(0)), MAX_RETRY_AFTER)

@@ -6,16 +6,19 @@ import asyncio
 import ssl
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import version
 from typing import Final
 
 import httpcore
 
 from internal.adapters.handlers.cancellation import unless_canceled
-from internal.adapters.handlers.egress import GuardedBackend, Network, Resolve, system_resolver
+from internal.adapters.handlers.egress import GuardedBackend, Network, Resolve, SystemResolver
 from internal.adapters.handlers.http_answer import HttpAnswer, judge, read_answer
 from internal.adapters.handlers.http_input import HttpInput, split_url
-from internal.domain.handlers import Handler, JobContext, Retry, handler
+from internal.domain.declaring import handler
+from internal.domain.handlers import Handler, JobContext
+from internal.domain.outcomes import Retry
 
 _UNREACHED: Final = (
     httpcore.NetworkError,
@@ -38,7 +41,8 @@ def http_handler(
         resolve: how names become addresses; the system's way if None.
         tls: whom to trust; the system's and certifi's authorities if None.
     """
-    backend = GuardedBackend(allow, resolve or system_resolver())
+    system = SystemResolver()
+    networks = tuple(allow)
     trust = tls or httpcore.default_ssl_context()
     agent = f"Windlass/{version('windlass')}"
 
@@ -49,6 +53,7 @@ def http_handler(
         Redirects are not followed; `Retry-After` is honoured up to a day.
         """
         request = _request(job, ctx, agent)
+        backend = GuardedBackend(networks, resolve or partial(system.resolve, ctx.user_id))
         call = _exchange(request, backend, trust, job.timeout_ms / 1000)
         return judge(await unless_canceled(ctx, call), datetime.now(UTC))
 

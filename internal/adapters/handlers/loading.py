@@ -6,8 +6,13 @@ from collections.abc import Iterable
 from importlib import import_module
 from itertools import chain
 from types import ModuleType
+from typing import Final
 
+from internal.domain.attempt_log import kind_of, text_of
+from internal.domain.declaring import DeclarationError, declarations
 from internal.domain.handlers import Handler, Handlers
+
+MAX_REASON_CHARS: Final = 1_000
 
 
 def load_handlers(modules: Iterable[str], shipped: Iterable[Handler]) -> Handlers:
@@ -22,16 +27,28 @@ def load_handlers(modules: Iterable[str], shipped: Iterable[Handler]) -> Handler
 
 
 def _handlers_of(name: str) -> list[Handler]:
-    found = [each for each in vars(_import(name)).values() if isinstance(each, Handler)]
-    if not found:
-        raise ValueError(f"the module {name} has no handler: declare one with @windlass.handler")
-    return found
+    with declarations() as declared:
+        module = _import(name)
+    # Some may be bound to no name, as after a bare call of what `handler` gives.
+    found = [each for each in vars(module).values() if isinstance(each, Handler)]
+    found += (each for each in declared if each.module == module.__name__)
+    if found:
+        return found
+    raise ValueError(
+        f"the module {name} has no handler: declare one with @windlass.handler at its top level"
+    )
 
 
 def _import(name: str) -> ModuleType:
     try:
         return import_module(name)
-    except Exception as error:
+    except DeclarationError as error:
+        raise ValueError(f"the module {name}: {_line(error)}") from error
+    except (Exception, SystemExit) as error:
         hint = "; is its folder on PYTHONPATH?" if isinstance(error, ModuleNotFoundError) else ""
-        why = " ".join(f"{type(error).__name__}: {error}{hint}".split())
+        why = f"{kind_of(error)}: {_line(error)}{hint}"
         raise ValueError(f"the module {name} cannot be imported: {why}") from error
+
+
+def _line(error: BaseException) -> str:
+    return " ".join(text_of(error, MAX_REASON_CHARS).split())

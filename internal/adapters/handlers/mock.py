@@ -9,7 +9,9 @@ import msgspec
 from msgspec import UNSET, Meta, Raw, UnsetType
 
 from internal.adapters.handlers.cancellation import unless_canceled
-from internal.domain.handlers import JobContext, Retry, handler
+from internal.domain.declaring import handler
+from internal.domain.handlers import JobContext
+from internal.domain.outcomes import Retry
 
 MAX_SLEEP_MS: Final = 24 * 3600 * 1000
 MAX_FAILURES: Final = 100

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from contextlib import suppress
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 from uuid import UUID
 
 import msgspec
@@ -13,6 +13,10 @@ from msgspec import Meta
 from internal.domain.errors import FieldError, ValidationError
 from internal.domain.listing import DEFAULT_PAGE, MAX_PAGE, Page
 
+# What the store keeps attempts' numbers in.
+MAX_NUMBER: Final = 2**31 - 1
+
+Number = Annotated[int, Meta(ge=0, le=MAX_NUMBER)]
 Limit = Annotated[int, Meta(ge=1, le=MAX_PAGE, description="How many at most")]
 Cursor = Annotated[
     str | None, Meta(description="`next_cursor` of the page before; leave it out to start")

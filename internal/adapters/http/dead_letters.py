@@ -11,7 +11,7 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.params import JSONBody, PathParameter
 from msgspec import Meta, Raw
 
-from internal.adapters.http.cursors import Cursor, PageQuery, read_cursor, write_cursor
+from internal.adapters.http.cursors import Cursor, Number, PageQuery, read_cursor, write_cursor
 from internal.adapters.http.job_shapes import JobAnswer, JsonObject, shown_job
 from internal.adapters.http.requests import ApiRequest, read_query
 from internal.adapters.http.routes import private
@@ -23,10 +23,7 @@ from internal.domain.times import Moment
 from internal.services.dead_letters import DeadLetters
 
 TAGS: Final = ("Dead letters",)
-# What the store keeps attempts' numbers in.
-MAX_NUMBER: Final = 2**31 - 1
-
-Number = Annotated[int, Meta(ge=0, le=MAX_NUMBER)]
+ReplayMark = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 
 
 class FailuresAnswer(msgspec.Struct, frozen=True):
@@ -43,7 +40,7 @@ class PayloadEdit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ReplaysAnswer(msgspec.Struct, frozen=True):
-    """Every retry of a job, by hand or with a job that it waits for, the oldest first."""
+    """A page of a job's retries, by hand or with a job that it waits for, the newest first."""
 
     data: list[Replay]
     next_cursor: str | None
@@ -93,7 +90,7 @@ class DeadLetterRoutes:
         return [
             get("/v1/failures", opt={"query": PageQuery}, **failures)(self.failures),
             put("/v1/jobs/{id:str}/payload", **edit)(self.edit),
-            get("/v1/jobs/{id:str}/replays", **replays)(self.replays),
+            get("/v1/jobs/{id:str}/replays", opt={"query": PageQuery}, **replays)(self.replays),
             get("/v1/jobs/{id:str}/payloads", opt=earlier, **payloads)(self.payloads),
         ]
 
@@ -118,12 +115,15 @@ class DeadLetterRoutes:
         return JobAnswer(shown_job(await self._letters.edit(request.user, id, data.payload)))
 
     async def replays(self, request: ApiRequest, id: JobId) -> ReplaysAnswer:
-        """Each time that somebody retried the job, the oldest first.
+        """Each time that its owner retried the job, the newest first.
 
         It tells what the job was before, whether its payload had been edited, and by which bulk
         operation it came, if by any. Retries that Windlass makes itself are not among them.
         """
-        return ReplaysAnswer(await self._letters.replays(request.user, id), None)
+        query = read_query(request, PageQuery)
+        before = read_cursor(query.cursor, ReplayMark)
+        page = await self._letters.replays(request.user, id, query.limit, before)
+        return ReplaysAnswer(page.replays, write_cursor(page.next_before))
 
     async def payloads(self, request: ApiRequest, id: JobId) -> PayloadsAnswer:
         """What edits have replaced, the oldest first: the first one is what was submitted."""

@@ -15,7 +15,8 @@ from internal.domain.slots import Missed
 from internal.domain.submission import PRINTABLE
 
 # "Expected `str`, got `int` - at `$.jobs[3].type`"; without the tail when the body itself is wrong.
-_AT: Final = re.compile(r"^(?P<what>.*?)(?: - at `(?:key in )?\$(?P<path>.*)`)?$", re.DOTALL)
+_AT: Final = " - at `"
+_PATH: Final = re.compile(r"(?:key in )?\$(?P<path>.*)`", re.DOTALL)
 _IN_BATCH: Final = re.compile(r"\.jobs\[(?P<index>\d+)\](?P<rest>.*)")
 _NAMED_FIELD: Final = re.compile(r"Object (?P<how>missing required|contains unknown) field `(.+)`")
 _EXPECTED: Final = re.compile(r"Expected `(?P<types>[^`]+)`(?P<rest>.*)", re.DOTALL)
@@ -42,6 +43,8 @@ _NAMES: Final = {
     "datetime": _WHEN,
 }
 BODY: Final = "body"
+MAX_WHAT_CHARS: Final = 1_000
+MAX_PATH_CHARS: Final = 500
 
 _BAD_CHOICE: Final = re.compile(r"Invalid enum value (.*)", re.DOTALL)
 _CHOICES: Final[dict[str, type[StrEnum]]] = {
@@ -59,16 +62,26 @@ def invalid(message: str, field: str = "") -> ValidationError:
     Args:
         field: where the message's path begins, when not at the body.
     """
-    found = _AT.match(message)
-    what, path = (found["what"], found["path"] or "") if found else (message, "")
+    what, path = _parted(message)
     index = None
     if in_batch := _IN_BATCH.fullmatch(path):
         index, path = int(in_batch["index"]), in_batch["rest"]
     where = (field + path).lstrip(".")
     if named := _NAMED_FIELD.fullmatch(what):
-        where = f"{where}.{named[2]}".lstrip(".")
+        where = f"{where}.{named[2][:MAX_PATH_CHARS]}".lstrip(".")
         what = "is required" if named["how"].startswith("missing") else "is not a known field"
-    return ValidationError.of(FieldError(where or BODY, _sentence(what, where), index))
+    return ValidationError.of(
+        FieldError(where or BODY, _sentence(what[:MAX_WHAT_CHARS], where), index)
+    )
+
+
+def _parted(message: str) -> tuple[str, str]:
+    """What is wrong, and the path of where; both may hold a client's own megabytes."""
+    what, mark, where = message.rpartition(_AT)
+    found = _PATH.fullmatch(where) if mark else None
+    if found is None:
+        return message, ""
+    return what, found["path"][:MAX_PATH_CHARS]
 
 
 def _sentence(what: str, where: str) -> str:

@@ -125,7 +125,7 @@ class JobsAnswer(msgspec.Struct, frozen=True):
 
 
 class AttemptsAnswer(msgspec.Struct, frozen=True):
-    """Every start of a job, the oldest first."""
+    """A page of a job's starts, the newest first; `next_cursor` is null on the last one."""
 
     data: list[Attempt]
     next_cursor: str | None

@@ -12,7 +12,7 @@ from litestar.params import JSONBody, PathParameter
 
 from internal.adapters.http import job_shapes as shapes
 from internal.adapters.http.answers import JsonAnswer
-from internal.adapters.http.cursors import page_of, write_cursor
+from internal.adapters.http.cursors import Number, PageQuery, page_of, read_cursor, write_cursor
 from internal.adapters.http.faults import invalid
 from internal.adapters.http.requests import ApiRequest, header, read_query
 from internal.adapters.http.routes import also, private
@@ -70,7 +70,7 @@ class JobRoutes:
             post("/v1/jobs/batch", **batch)(self.submit_batch),
             get("/v1/jobs", opt={"query": shapes.JobsQuery}, **listing)(self.page),
             get("/v1/jobs/{id:str}", **job)(self.get),
-            get("/v1/jobs/{id:str}/attempts", **attempts)(self.attempts),
+            get("/v1/jobs/{id:str}/attempts", opt={"query": PageQuery}, **attempts)(self.attempts),
             get("/v1/jobs/{id:str}/why", **why)(self.why),
             post("/v1/jobs/{id:str}/cancel", status_code=200, **cancel)(self.cancel),
             post("/v1/jobs/{id:str}/retry", status_code=200, **retry)(self.retry),
@@ -125,11 +125,14 @@ class JobRoutes:
         return shapes.JobAnswer(shapes.shown_job(await self._jobs.get(request.user, id)))
 
     async def attempts(self, request: ApiRequest, id: JobId) -> shapes.AttemptsAnswer:
-        """Every start of the job, the oldest first: which worker ran it, when, and how it ended.
+        """The starts of the job, the newest first: which worker ran it, when, and how it ended.
 
-        A start that still runs is the last one and has no `finished_at`.
+        A start that still runs is the first one and has no `finished_at`.
         """
-        return shapes.AttemptsAnswer(await self._jobs.attempts(request.user, id), None)
+        query = read_query(request, PageQuery)
+        before = read_cursor(query.cursor, Number)
+        page = await self._jobs.attempts(request.user, id, query.limit, before)
+        return shapes.AttemptsAnswer(page.attempts, write_cursor(page.next_before))
 
     async def why(self, request: ApiRequest, id: JobId) -> shapes.WhyAnswer:
         """Name what holds the job up, such as its time, a paused queue, a limit or other jobs.

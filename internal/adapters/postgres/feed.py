@@ -13,6 +13,7 @@ from internal.domain.ports.feed import Change, Kind, Topic, Wakeups
 
 # Any constant will do, as long as nothing else on this database takes the same advisory lock.
 RELAY_LOCK: Final = 0x57494E44_4C415353
+KINDS: Final = {kind.value: kind for kind in Kind}
 
 
 class PostgresFeed:
@@ -57,7 +58,7 @@ class PostgresFeed:
             Change(
                 position=row["position"],
                 user_id=row["user_id"],
-                kind=Kind(row["kind"]),
+                kind=KINDS.get(row["kind"]),
                 ids=None if row["ids"] is None else tuple(row["ids"]),
             )
             for row in rows

@@ -26,9 +26,12 @@ class PostgresReads:
             row = await connection.fetchrow(statement("get"), actor.user_id, job_id)
         return None if row is None else _job(row)
 
-    async def attempts(self, actor: Actor, job_id: UUID) -> list[Attempt] | None:
+    async def attempts(
+        self, actor: Actor, job_id: UUID, limit: int, before: int | None = None
+    ) -> list[Attempt] | None:
+        values = (actor.user_id, job_id, LAST_ATTEMPT if before is None else before, limit)
         async with self._database.hot() as connection:
-            rows = await connection.fetch(statement("attempts"), actor.user_id, job_id)
+            rows = await connection.fetch(statement("attempts"), *values)
             if not rows and not await _owns(connection, actor, job_id):
                 return None
         return [

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import Select, Text, and_, cast, exists, select
@@ -12,7 +12,9 @@ from internal.adapters.postgres import schema
 from internal.adapters.postgres.codes import STATUSES
 from internal.adapters.postgres.database import Database
 from internal.domain.accounts import Actor
-from internal.domain.replays import PastPayload, Replay
+from internal.domain.replays import PastPayload, Replay, ReplayPage
+
+LAST_REPLAY: Final = 2**63 - 1
 
 
 class PostgresReplays:
@@ -21,13 +23,16 @@ class PostgresReplays:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def replays(self, actor: Actor, job_id: UUID) -> list[Replay] | None:
+    async def replays(
+        self, actor: Actor, job_id: UUID, limit: int, before: int | None = None
+    ) -> ReplayPage | None:
         replay, past = schema.replay.c, schema.past_payload.c
         edited = exists().where(
             and_(past.job_id == replay.job_id, past.attempt == replay.after_attempt)
         )
         query = (
             select(
+                replay.id,
                 replay.at,
                 replay.from_status,
                 replay.after_attempt,
@@ -36,12 +41,16 @@ class PostgresReplays:
                 edited,
             )
             .where(replay.job_id == job_id, replay.user_id == actor.user_id)
-            .order_by(replay.id)
+            .where(replay.id < (LAST_REPLAY if before is None else before))
+            .order_by(replay.id.desc())
+            .limit(limit + 1)
         )
         rows = await self._of_job(actor, job_id, query)
         if rows is None:
             return None
-        return [Replay(at, STATUSES[status], *others) for at, status, *others in rows]
+        shown = rows[:limit]
+        found = [Replay(at, STATUSES[status], *others) for _, at, status, *others in shown]
+        return ReplayPage(found, shown[-1][0] if len(rows) > limit else None)
 
     async def payloads(
         self, actor: Actor, job_id: UUID, limit: int, after: int | None

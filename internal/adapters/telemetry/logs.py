@@ -14,7 +14,7 @@ from typing import Final, TextIO
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
-from internal.adapters.telemetry.secrecy import hide_secrets
+from internal.adapters.telemetry.bounds import SafeFormatter, bound, rendered, traceback_text
 
 # They tell of each step of their own at the level at which we tell of events.
 _TALKATIVE: Final = ("alembic", "httpcore", "uvicorn", "websockets")
@@ -37,8 +37,8 @@ def _formatter(process: str, stream: TextIO, *, as_json: bool) -> logging.Format
         event["process" if as_json else "logger"] = process
         return event
 
-    ending = [structlog.processors.JSONRenderer()] if as_json else [_for_people(stream)]
-    return structlog.stdlib.ProcessorFormatter(
+    render = structlog.processors.JSONRenderer() if as_json else _for_people(stream)
+    return SafeFormatter(
         foreign_pre_chain=[
             structlog.stdlib.add_log_level,
             structlog.stdlib.add_logger_name,
@@ -48,9 +48,9 @@ def _formatter(process: str, stream: TextIO, *, as_json: bool) -> logging.Format
         ],
         processors=[
             structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-            structlog.processors.format_exc_info,
-            hide_secrets,
-            *ending,
+            structlog.processors.ExceptionRenderer(traceback_text),
+            bound,
+            rendered(render),
         ],
     )
 

@@ -26,6 +26,7 @@ FIRST_MESSAGE_S: Final = 5.0
 PING_S: Final = 20.0
 # How long `ready` waits until no change can be missed any more.
 READY_S: Final = 2.0
+MAX_LOGGED_CHARS: Final = 200
 
 READY: Final = '{"event":"ready"}'
 RESYNC: Final = '{"event":"resync"}'
@@ -151,9 +152,16 @@ async def _send(socket: Socket, batch: Sequence[News]) -> bool:
     for each in batch:
         if each is Signal.ENDED:
             return True
-        text = RESYNC if each is Signal.RESYNC else msgspec.json.encode(each).decode()
-        await socket.send_text(text)
+        await socket.send_text(RESYNC if each is Signal.RESYNC else _written(each))
     return False
+
+
+def _written(news: News) -> str:
+    try:
+        return msgspec.json.encode(news).decode()
+    except Exception:  # noqa: BLE001 - one event must not end the connection
+        _log.exception("an event cannot be sent, its user is to read again")
+        return RESYNC
 
 
 async def _listen(socket: Socket) -> None:
@@ -174,7 +182,9 @@ def _foreign_origin(socket: Socket) -> str | None:
     origin = socket.headers.get("origin")
     if origin is None or origin.partition("://")[2] == socket.headers.get("host"):
         return None
-    _log.info("a WebSocket of a foreign page was refused", extra={"origin": origin})
+    _log.info(
+        "a WebSocket of a foreign page was refused", extra={"origin": origin[:MAX_LOGGED_CHARS]}
+    )
     return "this page's origin may not connect"
 
 

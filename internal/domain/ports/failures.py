@@ -7,7 +7,7 @@ from uuid import UUID
 
 from internal.domain.accounts import Actor
 from internal.domain.failures import FailureGroup, GroupMark
-from internal.domain.replays import PastPayload, Replay
+from internal.domain.replays import PastPayload, ReplayPage
 
 
 class Failures(Protocol):
@@ -24,8 +24,10 @@ class Failures(Protocol):
 class Replays(Protocol):
     """Where one's own jobs come from; None for what is unknown or another user's."""
 
-    async def replays(self, actor: Actor, job_id: UUID) -> list[Replay] | None:
-        """Every retry by hand, the oldest first."""
+    async def replays(
+        self, actor: Actor, job_id: UUID, limit: int, before: int | None = None
+    ) -> ReplayPage | None:
+        """At most so many retries by hand before a mark, the newest first."""
 
     async def payloads(
         self, actor: Actor, job_id: UUID, limit: int, after: int | None

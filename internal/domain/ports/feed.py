@@ -39,6 +39,8 @@ class Kind(StrEnum):
 class Change(msgspec.Struct, frozen=True):
     """An entry of the feed about one user.
 
+    `kind` is None where a newer release wrote one that is unknown here.
+
     `ids` are the jobs that changed, progressed or logged lines, the session that ended, or batches
     whose last job has. None stands for more than is worth naming, and for what no job's event can
     tell, such as a deletion.
@@ -46,7 +48,7 @@ class Change(msgspec.Struct, frozen=True):
 
     position: int
     user_id: UUID
-    kind: Kind
+    kind: Kind | None
     ids: tuple[UUID, ...] | None
 
 

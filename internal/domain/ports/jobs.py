@@ -54,8 +54,10 @@ class JobReads(Protocol):
     async def get(self, actor: Actor, job_id: UUID) -> Job | None:
         """The job with its latest result and error."""
 
-    async def attempts(self, actor: Actor, job_id: UUID) -> list[Attempt] | None:
-        """Every start, the oldest first, a running one included."""
+    async def attempts(
+        self, actor: Actor, job_id: UUID, limit: int, before: int | None = None
+    ) -> list[Attempt] | None:
+        """At most so many starts of smaller numbers, the newest first, a running one included."""
 
     async def logs(
         self, actor: Actor, job_id: UUID, after: LogPlace, attempt: int | None, limit: int

@@ -13,7 +13,7 @@ from uuid import UUID
 
 import msgspec
 
-from internal.domain.attempt_log import MAX_NOTE_CHARS, shortened
+from internal.domain.attempt_log import MAX_LINE_CHARS, MAX_NOTE_CHARS, share_of, text_of
 from internal.domain.handlers import Parent
 from internal.domain.ids import new_worker_id
 from internal.domain.ports.work import ClaimedJob, Lease, LoggedLine, Progress
@@ -75,6 +75,11 @@ class Running(msgspec.Struct, eq=False):
         return self.job.id
 
     @property
+    def user_id(self) -> UUID:
+        """The user whose job it is."""
+        return self.job.user_id
+
+    @property
     def type(self) -> str:
         """The job's type."""
         return self.job.type
@@ -106,15 +111,16 @@ class Running(msgspec.Struct, eq=False):
 
     def progress(self, share: float, note: str | None = None) -> None:
         """Report how much is done, from 0 to 1; called from any thread."""
+        done = share_of(share)
         if note is not None:
-            note = shortened(note, MAX_NOTE_CHARS)
+            note = text_of(note, MAX_NOTE_CHARS)
         elif self.report is not None:
             note = self.report.note
-        self.report = Progress(min(1.0, max(0.0, share)), note)
+        self.report = Progress(done, note)
 
     def log(self, line: object) -> None:
         """Add a line to the attempt's log; called from any thread."""
-        (self.lines or self._begin_lines()).add(str(line))
+        (self.lines or self._begin_lines()).add(text_of(line, MAX_LINE_CHARS))
 
     def _begin_lines(self) -> AttemptLog:
         with self.identity.first_lines:

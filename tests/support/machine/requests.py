@@ -8,7 +8,8 @@ from typing import Any, Final
 import msgspec
 from hypothesis import strategies as st
 
-from internal.domain.handlers import Handlers, JobContext, handler
+from internal.domain.declaring import handler
+from internal.domain.handlers import Handlers, JobContext
 from internal.domain.submission import NewJob, Submission, accept
 from tests.support.machine.world import OLD_DAYS
 from tests.support.store import DEFAULTS, id_of_day

@@ -102,7 +102,8 @@ EXAMPLES: Final = {
         parameters=ID, answers={200: shapes.JobAnswer(shapes.shown_job(story.SUCCEEDED))}
     ),
     "attempts": Examples(
-        parameters=ID, answers={200: shapes.AttemptsAnswer([FIRST_TRY, SECOND_TRY], None)}
+        parameters={**ID, "limit": 2, "cursor": write_cursor(4)},
+        answers={200: shapes.AttemptsAnswer([SECOND_TRY, FIRST_TRY], None)},
     ),
     "why": Examples(parameters={"id": story.SEND_ID}, answers={200: shapes.WhyAnswer(WAITS)}),
     "cancel": Examples(
@@ -134,7 +135,7 @@ EXAMPLES: Final = {
         },
     ),
     "replays": Examples(
-        parameters=ID,
+        parameters={**ID, "limit": 20, "cursor": write_cursor(7)},
         answers={200: ReplaysAnswer([REPLAY], None)},
     ),
 }

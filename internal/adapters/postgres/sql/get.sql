@@ -1,5 +1,7 @@
 -- One job with its place and its latest recorded attempt. $1 user, $2 job.
-select j.id, j.type, j.queue, j.priority, s.status, s.attempts, s.max_attempts, s.run_at,
+select j.id, j.type, j.queue, j.priority, s.status, s.attempts, s.max_attempts,
+       -- what Python's datetime can hold, whatever stands there
+       least(greatest(s.run_at, '0002-01-01'), '9998-12-31') as run_at,
        j.backoff_strategy, j.backoff_base_ms, j.backoff_max_ms, j.backoff_jitter, j.timeout_ms,
        j.idempotency_key, j.tags, j.concurrency_key, j.rate_key,
        j.expires_at, j.name, j.runs_anyway, j.payload, j.created_at,

@@ -1,6 +1,8 @@
 -- Jobs without their large fields, the newest first. $1 owners, $2 jobs.
 select j.user_id, j.id, j.type, j.queue, j.priority, s.status, s.attempts, s.max_attempts,
-       s.run_at, j.timeout_ms, j.idempotency_key, j.tags, j.concurrency_key, j.rate_key,
+       -- as in get.sql
+       least(greatest(s.run_at, '0002-01-01'), '9998-12-31') as run_at,
+       j.timeout_ms, j.idempotency_key, j.tags, j.concurrency_key, j.rate_key,
        j.expires_at, j.name, j.runs_anyway, j.created_at,
        left(j.payload::text, 200) as payload_preview,
        left(split_part(coalesce(s.reason, a.error, case when a.status = 6 then (

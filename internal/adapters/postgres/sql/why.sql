@@ -15,7 +15,10 @@ with place as materialized (
   select status, flow_id, run_at, null, null
   from finished where user_id = $1 and status in (4, 5, 6) and job_id = $2
 )
-select p.status, p.run_at, p.lane_id, j.queue, j.type, now() as now,
+select p.status,
+       -- as in get.sql
+       least(greatest(p.run_at, '0002-01-01'), '9998-12-31') as run_at,
+       p.lane_id, j.queue, j.type, now() as now,
        f.paused,
        f.ran_s as cost, w.slots, w.free as free_slots,
        (select coalesce(sum(running), 0)::int

@@ -1,0 +1,92 @@
+"""What a handler returned or raised, as the end of its attempt."""
+
+from __future__ import annotations
+
+import logging
+from datetime import timedelta
+from typing import Any, Final
+
+import msgspec
+
+from internal.domain.attempt_log import clean, kind_of
+from internal.domain.jobs import COUNTED, Outcome, Settlement, Status
+from internal.domain.outcomes import SHORTEST_SNOOZE, Fail, Retry, Snooze, bounded
+from internal.services.worker.error_text import MAX_ERROR_CHARS, error_text, message
+from internal.services.worker.results import UnwritableError, written
+from internal.services.worker.running import Running
+
+MAX_LOGGED_CHARS: Final = 2_000
+
+_log = logging.getLogger(__name__)
+
+
+class End(msgspec.Struct, frozen=True, gc=False):
+    """How a handler ended."""
+
+    outcome: Outcome
+    result: str | None = None
+    error: str | None = None
+    permanent: bool = False
+    retry_after: timedelta | None = None
+
+
+NO_RESULT: Final = End(Outcome.SUCCEEDED, result="null")
+RELEASED: Final = End(Outcome.RELEASED)
+
+
+def returned(value: Any) -> End:
+    """How an attempt ended whose handler returned this."""
+    if isinstance(value, Retry | Fail | Snooze):
+        return _asked(value)
+    try:
+        return End(Outcome.SUCCEEDED, result=written(value))
+    except UnwritableError as error:
+        return End(Outcome.FAILED, error=str(error), permanent=True)
+
+
+def raised(error: BaseException, running: Running) -> End:
+    """How an attempt ended whose handler raised this."""
+    if isinstance(error, Retry | Fail | Snooze):
+        return _asked(error)
+    outcome = Outcome.CANCELED if running.cancel_requested else Outcome.FAILED
+    return End(outcome, error=error_text(error))
+
+
+def kept(error: str | None) -> str | None:
+    """As much of an error as is stored, without what PostgreSQL does not take."""
+    return None if error is None else clean(error[:MAX_ERROR_CHARS])
+
+
+def report(running: Running, end: End, settlement: Settlement) -> None:
+    """Leave a line for an attempt that counts as failed: one of thousands is found by its ids."""
+    if end.outcome not in COUNTED:
+        return
+    job = running.job
+    what = "a job failed for good" if settlement.status is Status.FAILED else "an attempt failed"
+    ids = {"job_id": str(job.id), "user_id": str(job.user_id), "type": job.type}
+    counts = {"attempt": job.number, "outcome": end.outcome.value, "counted": settlement.attempts}
+    error = (end.error or "")[:MAX_LOGGED_CHARS]
+    _log.info(what, extra={**ids, **counts, "error": error})
+
+
+def _asked(outcome: Retry | Fail | Snooze) -> End:
+    # Whatever an author's own subclass made of the delay.
+    match outcome:
+        case Retry():
+            after = _delay(outcome, "after")
+            delay = None if after is None else bounded(after)
+            return End(Outcome.FAILED, error=_words(outcome), retry_after=delay)
+        case Fail():
+            return End(Outcome.FAILED, error=_words(outcome), permanent=True)
+        case Snooze():
+            wait = _delay(outcome, "for_") or SHORTEST_SNOOZE
+            return End(Outcome.RELEASED, retry_after=bounded(wait, SHORTEST_SNOOZE))
+
+
+def _delay(outcome: Exception, name: str) -> timedelta | None:
+    delay = getattr(outcome, name, None)
+    return delay if isinstance(delay, timedelta) else None
+
+
+def _words(outcome: Exception) -> str:
+    return message(outcome) or kind_of(outcome)
