@@ -27,7 +27,10 @@ MOST_AT_ONCE: Final = 1_000
 MOST_BYTES_AT_ONCE: Final = 25 * 1024 * 1024
 
 ScheduleName = Annotated[str, Meta(min_length=1, max_length=100, pattern=PRINTABLE)]
-Cron = Annotated[str, Meta(min_length=1, max_length=200, pattern=PRINTABLE)]
+# With tabs, as a crontab may have them.
+Cron = Annotated[
+    str, Meta(min_length=1, max_length=200, pattern=r"^[^\x00-\x08\x0a-\x1f\x7f]+$(?!\n)")
+]
 TimezoneName = Annotated[str, Meta(min_length=1, max_length=100, pattern=PRINTABLE)]
 EveryMs = Annotated[int, Meta(ge=MIN_EVERY_MS, le=MAX_EVERY_MS)]
 
