@@ -83,6 +83,8 @@ def operators_server(data_dir: Path) -> Iterator[Path]:
         open_up(cluster, user)
         for each in (folder, log):
             os.chown(each, user.uid, user.gid)
+    # Of one that was killed, whose pid may still be a zombie's.
+    (cluster / "postmaster.pid").unlink(missing_ok=True)
     options = f"-k {folder} -p 5499 -c listen_addresses='' -F"
     programs.run("pg_ctl", "-D", str(cluster), "-l", str(log), "-o", options, "-w", "start")
     yield folder

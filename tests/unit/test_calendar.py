@@ -160,8 +160,8 @@ def test_places_are_zones(name: str) -> None:
 
 
 # The day before a change: by one hour, half an hour, two hours, and a whole day; at 2 or 3, at
-# midnight and a minute after; of zones whose standard time is that of the summer, or is changed for a
-# month of fasting, or was changed for good.
+# midnight and a minute after; of zones whose standard time is that of the summer, or is changed for
+# a month of fasting, or was changed for good.
 CHANGES = [
     *((zone, year[zone]) for year in (SPRING, AUTUMN) for zone in year),
     ("America/Havana", datetime(2026, 3, 7, 12, tzinfo=UTC)),
@@ -267,9 +267,24 @@ def first_after(wall: datetime, shown_at: dict[datetime, datetime]) -> datetime:
     ("cron", "zone", "after", "expected"),
     [
         # Half an hour is skipped: 2:00 becomes 2:30 on 3 October 2027.
-        ("45 * 3 10 *", LORD_HOWE, (2027, 10, 2, 14), ["01:45 +1030", "02:45 +1100", "03:45 +1100"]),
-        ("30 * 3 10 *", LORD_HOWE, (2027, 10, 2, 14), ["01:30 +1030", "02:30 +1100", "03:30 +1100"]),
-        ("15 * 3 10 *", LORD_HOWE, (2027, 10, 2, 14), ["01:15 +1030", "03:15 +1100", "04:15 +1100"]),
+        (
+            "45 * 3 10 *",
+            LORD_HOWE,
+            (2027, 10, 2, 14),
+            ["01:45 +1030", "02:45 +1100", "03:45 +1100"],
+        ),
+        (
+            "30 * 3 10 *",
+            LORD_HOWE,
+            (2027, 10, 2, 14),
+            ["01:30 +1030", "02:30 +1100", "03:30 +1100"],
+        ),
+        (
+            "15 * 3 10 *",
+            LORD_HOWE,
+            (2027, 10, 2, 14),
+            ["01:15 +1030", "03:15 +1100", "04:15 +1100"],
+        ),
         # Half an hour is repeated: 2:00 becomes 1:30 on 4 April 2027.
         ("45 * 4 4 *", LORD_HOWE, (2027, 4, 3, 14), ["01:45 +1100", "01:45 +1030", "02:45 +1030"]),
         ("15 * 4 4 *", LORD_HOWE, (2027, 4, 3, 14), ["01:15 +1100", "02:15 +1030", "03:15 +1030"]),
@@ -285,7 +300,7 @@ def first_after(wall: datetime, shown_at: dict[datetime, datetime]) -> datetime:
         ("50 2 26 9 *", "Pacific/Chatham", (2027, 9, 25, 0), ["03:45 +1345"]),
         ("50 * 26 9 *", "Pacific/Chatham", (2027, 9, 25, 13), ["01:50 +1245", "03:50 +1345"]),
     ],
-)  # fmt: skip
+)
 def test_slots_beside_a_change_of_the_clocks_are_those_of_the_table(
     cron: str, zone: str, after: tuple[int, int, int, int], expected: list[str]
 ) -> None:

@@ -68,7 +68,7 @@ def running_dsn(data_dir: Path) -> str | None:
 
 
 class EmbeddedServer:
-    """The PostgreSQL server of one data directory; the process that starts it holds `data_directory`.
+    """The PostgreSQL server of one data directory, whose lock (`data_directory`) its starter holds.
 
     It outlives us when we are killed; the next start adopts it, and stops it in the end. A server
     that an operator has started on the same folder is used, but never stopped.
@@ -212,8 +212,8 @@ class EmbeddedServer:
             raise EmbeddedError(f"PostgreSQL stopped again: {self._last_words()}")
         if not pid_file.socket_folder:
             raise EmbeddedError(
-                f"PostgreSQL (pid {pid_file.pid}) runs in {self._cluster} without a Unix socket, and"
-                " was not started by Windlass: stop it, or set DATABASE_URL to where it listens"
+                f"PostgreSQL (pid {pid_file.pid}) runs in {self._cluster} without a Unix socket,"
+                " started by another program: stop it, or set DATABASE_URL to where it listens"
             )
         programs.run(
             "psql",

@@ -68,13 +68,20 @@ class PostgresDueSchedules:
     """Fits the port DueSchedules."""
 
     def __init__(
-        self, database: Database, wakeups: Wakeups, aging: timedelta, *, most_unfinished: int = 0
+        self,
+        database: Database,
+        wakeups: Wakeups,
+        aging: timedelta,
+        *,
+        most_unfinished: int = 0,
+        most_queues: int = 0,
     ) -> None:
-        """A user may have `most_unfinished` jobs; zero is no limit."""
+        """How many unfinished jobs, and how many queues, a user may have; zero is no limit."""
         self._database = database
         self._wakeups = wakeups
         self._aging = aging
         self._quota = Quota(most_unfinished) if most_unfinished else None
+        self._most_queues = most_queues
 
     async def fire(self, limit: int, decide: Decide) -> timedelta | None:
         async with self._database.hot() as connection:
@@ -126,10 +133,19 @@ class PostgresDueSchedules:
     ) -> tuple[Sequence[Kept], set[Topic]]:
         if not entries:
             return [], set()
+        # Not looked up before: a number made here is not there if this is rolled back.
+        flows = Flows(self._most_queues)
+        return await flows.again(lambda: self._insert_once(connection, flows, entries))
+
+    async def _insert_once(
+        self, connection: Hot, flows: Flows, entries: Sequence[Entry]
+    ) -> tuple[Sequence[Kept], set[Topic]]:
+        wanted = {entry.flow for entry in entries}
         async with connection.transaction():
-            # Not looked up before: a number made here is not there if this is rolled back.
-            flows = await Flows().numbers(connection, {entry.flow for entry in entries})
-            intake = Intake(connection, flows, aging=self._aging)
+            numbers = await flows.numbers(connection, wanted)
+            if len(numbers) < len(wanted):
+                raise flows.too_many()
+            intake = Intake(connection, numbers, aging=self._aging)
             kept = await intake.keep(entries)
         return kept, topics_of_kept(kept, intake.topics)
 

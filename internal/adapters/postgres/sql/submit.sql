@@ -3,8 +3,9 @@
 -- the first of them only, and one without any comes empty. $29 and $30 are the first and the last
 -- job that the batch was to have.
 -- One with parents is blocked; what it waits for is written next (ties.py).
--- Answers with its time, and with the jobs it left out because their keys exist.
-with input as materialized (
+-- Answers with its time, and with the jobs it left out because their keys exist. Where a flow is gone
+-- or retired (flows.py) it writes nothing, and answers with those that are not.
+with offered as materialized (
   select coalesce(user_id, ($3::uuid[])[1]) as user_id,
          coalesce(flow_id, ($4::int[])[1]) as flow_id,
          id,
@@ -34,6 +35,22 @@ with input as materialized (
          key, request_hash, concurrency_key, rate_key, expires_at, delay_ms,
          name, parents, runs_anyway, is_awaited)
 ),
+wanted as materialized (
+  select distinct flow_id from offered
+),
+flows as materialized (
+  -- KEY SHARE keeps out who retires a queue or forgets it (FOR UPDATE), as wake_flows does later.
+  select id, limited
+  from flow
+  where id = any(array(select flow_id from wanted))
+    and not retired
+  order by id
+  for key share
+),
+input as not materialized (
+  select * from offered
+  where (select count(*) from flows) = (select count(*) from wanted)
+),
 keyed as (
   insert into idempotency (user_id, key, request_hash, job_id)
   select user_id, key, request_hash, id
@@ -45,12 +62,6 @@ keyed as (
   on conflict do nothing
   returning job_id
 ),
-limited as materialized (
-  select id
-  from flow
-  where id = any(array(select distinct flow_id from input))
-    and limited
-),
 fresh as materialized (
   select input.*,
          coalesce(is_awaited, false) as awaited,
@@ -59,7 +70,7 @@ fresh as materialized (
          parents is null and coalesce(run_at > now(), false) as later,
          parents is null
            and (concurrency_key is not null or rate_key is not null
-                or flow_id = any(array(select id from limited))) as is_gated
+                or flow_id = any(array(select id from flows where limited))) as is_gated
   from input
   where key is null or id in (select job_id from keyed)
 ),
@@ -104,6 +115,7 @@ batched as (
   select $1, ($3::uuid[])[1], (select count(*) from fresh), $29::uuid, $30::uuid,
          (select id from fresh order by id desc limit 1)
   where $1::uuid is not null
+    and exists (select from input)
   -- by a second statement, about jobs whose keys were given free meanwhile
   on conflict (id) do update
   set total = b.total + excluded.total,
@@ -175,6 +187,7 @@ told as (
   returning id
 )
 select now() as now,
+       array(select flow_id from wanted where flow_id not in (select id from flows)) as gone,
        exists (select from told) as told,
        exists (select from noted) as noted,
        array(select id from input
