@@ -115,18 +115,17 @@ $$;
 # since it had no unfinished jobs. Submitters hold its flows (submit.sql); later ones find them
 # retired.
 RETIRE = """
-create function retire_queue(owner uuid, which text, out found boolean, out retired boolean)
+create function retire_queue(owner uuid, which text, out is_there boolean, out is_retired boolean)
 language plpgsql as $$
-#variable_conflict use_column
 declare
   gone int;
 begin
   select id into gone
-  from queue where user_id = owner and name = which and not queue.retired
+  from queue where user_id = owner and name = which and not retired
   for update;
-  found := gone is not null;
-  retired := false;
-  if not found then
+  is_there := gone is not null;
+  is_retired := false;
+  if not is_there then
     return;
   end if;
   perform from tenant where user_id = owner for no key update; -- keeps claims off
@@ -141,7 +140,7 @@ begin
   where id = gone;
   update flow set retired = true where queue_id = gone;
   perform apply_settings(gone);
-  retired := true;
+  is_retired := true;
 end
 $$;
 """

@@ -132,6 +132,7 @@ def _columns(jobs: Sequence[NewJob]) -> tuple[list[Any], ...]:
         if_any([len(job.parents) or None for job in jobs]),
         if_any([job.runs_anyway or None for job in jobs]),
         if_any([job.awaited or None for job in jobs]),
+        if_any([job.expires_in_ms for job in jobs]),
     )
 
 

@@ -140,9 +140,9 @@ async def _hold_once(connection: Hot, actor: Actor, name: str, *, paused: bool) 
 
 async def _retire_once(connection: Hot, actor: Actor, name: str) -> bool:
     row = await connection.fetchrow(RETIRE, actor.user_id, name)
-    if row is None or not row["found"]:
+    if row is None or not row["is_there"]:
         return False
-    if not row["retired"]:
+    if not row["is_retired"]:
         raise QueueNotEmptyError
     return True
 

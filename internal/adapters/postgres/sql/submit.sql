@@ -1,6 +1,6 @@
 -- Keep new jobs, each with its place in line or in time, in one round trip.
 -- $1 batch, $2 aging step, then a column of values each; one whose values are all alike comes with
--- the first of them only, and one without any comes empty. $29 and $30 are the first and the last
+-- the first of them only, and one without any comes empty. $30 and $31 are the first and the last
 -- job that the batch was to have.
 -- One with parents is blocked; what it waits for is written next (ties.py).
 -- Answers with its time, and with the jobs it left out because their keys exist. Where a flow is gone
@@ -22,18 +22,22 @@ with offered as materialized (
          coalesce(timeout_ms, ($16::int[])[1]) as timeout_ms,
          tags,
          coalesce(run_at, now() + delay_ms * interval '1 ms') as run_at,
-         key, request_hash, concurrency_key, rate_key, expires_at,
+         key, request_hash, concurrency_key, rate_key,
+         case when expires_in_ms is null then expires_at
+              else greatest(coalesce(run_at, now() + delay_ms * interval '1 ms'), now())
+                   + expires_in_ms * interval '1 ms' end as expires_at,
          name, parents, runs_anyway, is_awaited
   from unnest($3::uuid[], $4::int[], $5::uuid[], $6::text[], $7::text[], $8::text[],
               $9::smallint[], $10::text[], $11::smallint[], $12::text[], $13::bigint[],
               $14::bigint[], $15::float8[], $16::int[], $17::text[], $18::timestamptz[],
               $19::text[], $20::bytea[], $21::text[], $22::text[], $23::timestamptz[],
-              $24::bigint[], $25::text[], $26::smallint[], $27::boolean[], $28::boolean[])
+              $24::bigint[], $25::text[], $26::smallint[], $27::boolean[], $28::boolean[],
+              $29::bigint[])
     as i(user_id, flow_id, id, type, queue, route,
          priority, payload, max_attempts, strategy, base_ms,
          max_ms, jitter, timeout_ms, tags, run_at,
          key, request_hash, concurrency_key, rate_key, expires_at, delay_ms,
-         name, parents, runs_anyway, is_awaited)
+         name, parents, runs_anyway, is_awaited, expires_in_ms)
 ),
 wanted as materialized (
   select distinct flow_id from offered
@@ -112,7 +116,7 @@ kept as (
 ),
 batched as (
   insert into batch as b (id, user_id, total, first_job, last_job, waits_for)
-  select $1, ($3::uuid[])[1], (select count(*) from fresh), $29::uuid, $30::uuid,
+  select $1, ($3::uuid[])[1], (select count(*) from fresh), $30::uuid, $31::uuid,
          (select id from fresh order by id desc limit 1)
   where $1::uuid is not null
     and exists (select from input)
