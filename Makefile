@@ -33,12 +33,13 @@ test: .venv/.dev web/dist/index.html browser ## Run every test
 	@$(NPM) test
 	@$(BIN)/pytest --numprocesses 2 --dist loadfile
 
-chaos: .venv/.dev ## Random histories, crashes and large tables, for long (STEPS=20000 ROUNDS=20 JOBS=20000 SEED=1 ROWS=1000000)
+chaos: .venv/.dev ## Random histories, crashes and large tables, for long (STEPS=20000 ROUNDS=20 JOBS=20000 SEED=1 ROWS=1000000 GROWTH=100000)
 	@WINDLASS_CHAOS_STEPS=$(or $(STEPS),20000) WINDLASS_CHAOS_ROUNDS=$(or $(ROUNDS),20) \
 		WINDLASS_CHAOS_JOBS=$(or $(JOBS),20000) WINDLASS_CHAOS_SEED=$(or $(SEED),1) \
-		WINDLASS_CHAOS_ROWS=$(or $(ROWS),1000000) \
+		WINDLASS_CHAOS_ROWS=$(or $(ROWS),1000000) WINDLASS_CHAOS_GROWTH=$(or $(GROWTH),100000) \
 		$(BIN)/pytest -k 'embedded or round or plans or layers' \
-		tests/integration/test_plans.py tests/integration/test_histories.py \
+		tests/integration/test_plans.py tests/integration/test_growth.py \
+		tests/integration/test_histories.py \
 		tests/integration/test_gate_histories.py tests/integration/test_gate_storm.py \
 		tests/integration/test_dependency_histories.py \
 		tests/e2e/test_crashes.py tests/e2e/test_gates.py

@@ -197,6 +197,12 @@ SETTINGS: Final = (
         "unfinished jobs that one user may have when submitting more; 0 is no limit",
     ),
     Setting(
+        "WINDLASS_MAX_QUEUES_PER_USER",
+        "1000",
+        values.integer(0, 10**9),
+        "queues that one user may have; 0 is no limit",
+    ),
+    Setting(
         "WINDLASS_RETENTION",
         "7d",
         values.duration("1h", "3650d"),

@@ -50,6 +50,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     aging: timedelta
     max_payload_bytes: int
     max_waiting_per_user: int
+    max_queues_per_user: int
     retention: timedelta
     retention_failed: timedelta
     handlers: tuple[str, ...]

@@ -34,6 +34,7 @@ from internal.adapters.postgres.sessions import PostgresSessions
 from internal.adapters.postgres.standings import PostgresStandings
 from internal.adapters.postgres.statistics import PostgresStatistics
 from internal.adapters.postgres.submissions import PostgresSubmissions
+from internal.adapters.postgres.sweeps import all_sweeps
 from internal.adapters.postgres.throttle import PostgresLoginThrottle
 from internal.adapters.postgres.tickets import PostgresTickets
 from internal.adapters.postgres.upkeep import PostgresUpkeep
@@ -45,6 +46,7 @@ from internal.bootstrap.settings import Settings
 from internal.domain.durations import milliseconds
 from internal.domain.handlers import Handlers
 from internal.domain.ports.accounts import PasswordHasher, TokenIssuer
+from internal.domain.ports.sweeps import Sweep
 from internal.domain.submission import JobDefaults, default_backoff
 from internal.services import upkeep
 from internal.services.accounts import AccountRules, Accounts
@@ -82,8 +84,15 @@ class Store(msgspec.Struct, frozen=True):
             self.background,
             self.wakeups,
             aging=self.settings.aging,
-            retention=self.settings.retention,
-            retention_failed=self.settings.retention_failed,
+        )
+
+    def sweeps(self) -> Sequence[Sweep]:
+        """What removes rows that are of no use any more."""
+        settings = self.settings
+        return all_sweeps(
+            self.background,
+            retention=settings.retention,
+            retention_failed=settings.retention_failed,
         )
 
 
@@ -146,6 +155,7 @@ def jobs_of(store: Store, handlers: Handlers) -> Jobs:
             settings.aging,
             store.clock,
             most_unfinished=settings.max_waiting_per_user,
+            most_queues=settings.max_queues_per_user,
         ),
         reads=PostgresReads(database),
         standings=PostgresStandings(database),
@@ -159,7 +169,8 @@ def jobs_of(store: Store, handlers: Handlers) -> Jobs:
 
 def queues_of(store: Store) -> Queues:
     """The use cases around queues."""
-    return Queues(PostgresQueues(store.database, store.wakeups))
+    most = store.settings.max_queues_per_user
+    return Queues(PostgresQueues(store.database, store.wakeups, most=most))
 
 
 def batches_of(store: Store) -> Batches:
@@ -198,6 +209,7 @@ def scheduler_of(store: Store, handlers: Handlers) -> Scheduler:
         store.wakeups,
         settings.aging,
         most_unfinished=settings.max_waiting_per_user,
+        most_queues=settings.max_queues_per_user,
     )
     return Scheduler(due, CronCalendar(), handlers, job_defaults(store.settings))
 
@@ -265,7 +277,7 @@ def _upkeep(store: Store) -> Sequence[Duty]:
         upkeep.tender(statements),
         upkeep.batches(PostgresBatchUpkeep(store.background, store.wakeups)),
         upkeep.partitioner(statements),
-        upkeep.pruner(statements),
+        *upkeep.sweepers(store.sweeps()),
         operator(PostgresOperationSteps(store.background, store.wakeups, store.settings.aging)),
         relay_of(store),
     )

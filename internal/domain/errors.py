@@ -95,6 +95,12 @@ class LimitReachedError(WindlassError):
     code = "LIMIT_REACHED"
 
 
+class QueueNotEmptyError(WindlassError):
+    """The queue has unfinished jobs: wait for them, or cancel them first"""
+
+    code = "QUEUE_NOT_EMPTY"
+
+
 class InvalidStateError(WindlassError):
     """The job's status does not allow this"""
 

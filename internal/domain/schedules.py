@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from enum import StrEnum
 from itertools import islice
 from typing import Annotated, Final
 from uuid import UUID
@@ -27,7 +28,10 @@ MOST_AT_ONCE: Final = 1_000
 MOST_BYTES_AT_ONCE: Final = 25 * 1024 * 1024
 
 ScheduleName = Annotated[str, Meta(min_length=1, max_length=100, pattern=PRINTABLE)]
-Cron = Annotated[str, Meta(min_length=1, max_length=200, pattern=PRINTABLE)]
+# With tabs, as a crontab may have them.
+Cron = Annotated[
+    str, Meta(min_length=1, max_length=200, pattern=r"^[^\x00-\x08\x0a-\x1f\x7f]+$(?!\n)")
+]
 TimezoneName = Annotated[str, Meta(min_length=1, max_length=100, pattern=PRINTABLE)]
 EveryMs = Annotated[int, Meta(ge=MIN_EVERY_MS, le=MAX_EVERY_MS)]
 
@@ -35,10 +39,17 @@ EveryMs = Annotated[int, Meta(ge=MIN_EVERY_MS, le=MAX_EVERY_MS)]
 OF_ONE_JOB: Final = {
     "idempotency_key": "is made for each slot by its schedule: leave it out",
     "run_at": "is what the schedule says: leave it out, or send delay_ms",
-    "expires_at": "is one moment, and each slot's job has its own: leave it out",
+    "expires_at": "is one moment, and each slot has its own: leave it out, or send expires_in_ms",
     "depends_on": "names jobs that end once, and slots go on: leave it out",
     "name": "is for the jobs of a batch: leave it out",
 }
+
+
+class Overlap(StrEnum):
+    """What becomes of a slot that comes while the job of an earlier one has not ended."""
+
+    QUEUE = "queue"
+    SKIP = "skip"
 
 
 class ScheduleRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -49,6 +60,7 @@ class ScheduleRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
     every_ms: EveryMs | None = None
     timezone: TimezoneName = "UTC"
     missed: Missed = Missed.SKIP
+    overlap: Overlap = Overlap.QUEUE
     paused: bool = False
     job: Submission
 
@@ -64,6 +76,7 @@ class Schedule(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     timing: Timing
     missed: Missed
+    overlap: Overlap
     paused: bool
     job: str
     next_run_at: datetime | None
@@ -94,6 +107,7 @@ def create(request: ScheduleRequest, now: datetime, calendar: Calendar) -> Sched
         name=request.name,
         timing=timing,
         missed=request.missed,
+        overlap=request.overlap,
         paused=request.paused,
         job=_written(request.job),
         next_run_at=None if request.paused else timing.first(calendar, now),
@@ -119,6 +133,7 @@ def replace(
         name=request.name,
         timing=timing,
         missed=request.missed,
+        overlap=request.overlap,
         paused=request.paused,
         job=_written(request.job),
         next_run_at=None if request.paused else following,
@@ -152,8 +167,12 @@ def plan(schedule: Schedule, now: datetime, calendar: Calendar) -> Plan:
     at_once = min(MOST_AT_ONCE, MOST_BYTES_AT_ONCE // len(schedule.job.encode()) or 1)
     due = Due(timing.slots(calendar), timing.step, first, now)
     if schedule.held_until is not None and schedule.missed is Missed.ALL:
-        return due.oldest()
-    return due.plan(schedule.missed, at_once)
+        planned = due.oldest()
+    else:
+        planned = due.plan(schedule.missed, at_once)
+    if schedule.overlap is Overlap.SKIP:
+        return Plan(planned.slots[-1:], planned.next_run_at)
+    return planned
 
 
 def preview(schedule: Schedule, number: int, now: datetime, calendar: Calendar) -> list[datetime]:

@@ -100,6 +100,13 @@ class Submission(
     expires_at: Annotated[
         Moment | None, Meta(description="When to cancel it if it has not started by then")
     ] = None
+    expires_in_ms: Annotated[
+        Annotated[int, Meta(ge=1, le=LONGEST_DELAY_MS)] | None,
+        Meta(
+            description="How long after its earliest start to cancel it if it has not started by"
+            " then; in place of `expires_at`"
+        ),
+    ] = None
     concurrency_key: Annotated[
         LimitKey | None,
         Meta(description="`max_running_per_key` of the queue holds for jobs with the same key"),
@@ -153,6 +160,7 @@ class NewJob(msgspec.Struct, frozen=True):
     run_at: datetime | None
     delay_ms: int | None
     expires_at: datetime | None
+    expires_in_ms: int | None
     concurrency_key: str | None
     rate_key: str | None
     idempotency_key: str | None
@@ -202,6 +210,7 @@ def accept(
         run_at=request.run_at,
         delay_ms=request.delay_ms,
         expires_at=request.expires_at,
+        expires_in_ms=request.expires_in_ms,
         concurrency_key=request.concurrency_key,
         rate_key=request.rate_key,
         idempotency_key=request.idempotency_key,
@@ -275,6 +284,8 @@ def _time_faults(request: Submission, index: int | None) -> list[FieldError]:
     ]
     if run_at is not None and request.delay_ms is not None:
         faults.append(FieldError("delay_ms", "stands beside run_at: send one of them", index))
+    if expires_at is not None and request.expires_in_ms is not None:
+        faults.append(FieldError("expires_in_ms", "cannot go with expires_at: send one", index))
     if run_at is not None and expires_at is not None and expires_at <= run_at:
         faults.append(FieldError("expires_at", "must be later than run_at", index))
     return faults

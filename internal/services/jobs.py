@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from datetime import datetime, timedelta
 from typing import Any, Final, TypeVar
 from uuid import UUID
 
@@ -202,7 +203,7 @@ def _as_taken_in(new: NewJob, submitted: Submitted) -> Job:
         tags=new.tags,
         concurrency_key=new.concurrency_key,
         rate_key=new.rate_key,
-        expires_at=new.expires_at,
+        expires_at=_expires_at(new, submitted),
         payload=new.payload,
         result=None,
         last_error=None,
@@ -224,3 +225,9 @@ def _found(thing: T | None) -> T:
     if thing is None:
         raise NotFoundError("there is no such job, or it is not yours")
     return thing
+
+
+def _expires_at(new: NewJob, submitted: Submitted) -> datetime | None:
+    if new.expires_in_ms is None:
+        return new.expires_at
+    return submitted.run_at + timedelta(milliseconds=new.expires_in_ms)

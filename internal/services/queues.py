@@ -39,6 +39,7 @@ class Queues(msgspec.Struct, frozen=True):
 
         Raises:
             ValidationError: naming the field that cannot be.
+            LimitReachedError: when it would be one queue too many.
         """
         check_settings(settings)
         await self.store.set(actor, check_name(name), settings)
@@ -56,3 +57,13 @@ class Queues(msgspec.Struct, frozen=True):
         if not await self.store.pause(actor, check_name(name), paused=paused):
             raise NotFoundError(NO_QUEUE)
         return await self.get(actor, name)
+
+    async def delete(self, actor: Actor, name: str) -> None:
+        """Forget a queue and its settings; its finished jobs stay.
+
+        Raises:
+            NotFoundError: when the actor has none of this name.
+            QueueNotEmptyError: when it has unfinished jobs.
+        """
+        if not await self.store.delete(actor, check_name(name)):
+            raise NotFoundError(NO_QUEUE)

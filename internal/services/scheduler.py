@@ -15,7 +15,7 @@ from internal.domain.ids import new_id
 from internal.domain.ports.calendar import Calendar
 from internal.domain.ports.feed import Topic
 from internal.domain.ports.schedules import DueSchedules, Firing
-from internal.domain.schedules import Schedule, plan, slot_key
+from internal.domain.schedules import Overlap, Schedule, plan, slot_key
 from internal.domain.slots import Missed
 from internal.domain.submission import JobDefaults, NewJob, Submission, accept
 from internal.services.duty import Duty
@@ -42,8 +42,8 @@ class Scheduler(msgspec.Struct, frozen=True):
         """Run some of those that are due; when to look again."""
         return await self.due.fire(FIRED_AT_ONCE, self.decide)
 
-    def decide(self, schedule: Schedule, now: datetime) -> Firing:
-        """The jobs of the slots that are to run now.
+    def decide(self, schedule: Schedule, now: datetime, *, is_busy: bool) -> Firing:
+        """The jobs of the slots that are to run now; none of one that is busy and skips overlaps.
 
         Where nothing is to be missed, a slot waits for room; where it may be, it is left out.
         A job that is not accepted any more, since settings or its type have changed, is left out
@@ -55,6 +55,8 @@ class Scheduler(msgspec.Struct, frozen=True):
             return Firing((), now + PUT_OFF, str(error))
         if not planned.slots:
             return Firing((), planned.next_run_at)
+        if is_busy and schedule.overlap is Overlap.SKIP:
+            return Firing((), planned.next_run_at, _skipped(schedule, planned.slots[-1]))
         try:
             with of_schedule():
                 jobs = self._jobs(schedule, planned.slots)
@@ -92,6 +94,12 @@ def new_job(job: Submission, key: str, handlers: Handlers, defaults: JobDefaults
     """
     keyed = msgspec.structs.replace(job, idempotency_key=key)
     return accept(keyed, handlers, defaults)
+
+
+def _skipped(schedule: Schedule, slot: datetime) -> str:
+    return (
+        f"skipped the slot of {slot:%Y-%m-%dT%H:%M:%SZ}: job {schedule.last_job_id} has not ended"
+    )
 
 
 @contextmanager

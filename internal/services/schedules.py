@@ -9,11 +9,12 @@ import msgspec
 
 from internal.domain import schedules
 from internal.domain.accounts import Actor
+from internal.domain.errors import InvalidStateError
 from internal.domain.jobs import Job
 from internal.domain.listing import Page
 from internal.domain.ports.calendar import Calendar
 from internal.domain.ports.schedules import SchedulePage, ScheduleStore
-from internal.domain.schedules import Schedule, ScheduleRequest
+from internal.domain.schedules import Overlap, Schedule, ScheduleRequest
 from internal.domain.submission import Submission
 from internal.services.jobs import Jobs
 from internal.services.scheduler import new_job, of_schedule, read_job
@@ -81,10 +82,16 @@ class Schedules(msgspec.Struct, frozen=True):
         """Submit the job now, paused or not; the slots stay where they are.
 
         Raises:
+            InvalidStateError: when it skips overlaps and its last job has not ended.
             ValidationError: when such a job is not accepted any more.
             PayloadTooLargeError: likewise.
         """
         schedule = await self.store.get(actor, schedule_id)
+        if schedule.overlap is Overlap.SKIP and await self.store.is_busy(actor, schedule):
+            raise InvalidStateError(
+                f"job {schedule.last_job_id} of this schedule has not ended, and its overlap is"
+                " 'skip': wait for that job, or cancel it"
+            )
         with of_schedule():
             job, _ = await self.jobs.submit(actor, read_job(schedule))
         await self.store.note_run(actor, schedule_id, job.id)

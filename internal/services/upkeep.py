@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from datetime import timedelta
 from typing import Final
 
 from internal.domain.ports.batches import BatchUpkeep
 from internal.domain.ports.clock import Clock
 from internal.domain.ports.feed import Relay, Topic
+from internal.domain.ports.sweeps import Sweep
 from internal.domain.ports.work import Upkeep
 from internal.services.duty import Duty
 
@@ -143,6 +145,16 @@ def clock_watch(clock: Clock) -> Duty:
     return Duty("clock", clock.compare, pause=timedelta(minutes=1))
 
 
-def pruner(upkeep: Upkeep) -> Duty:
-    """Drops what nobody needs any more."""
-    return Duty("pruner", upkeep.prune, pause=timedelta(minutes=1))
+def sweepers(sweeps: Iterable[Sweep]) -> tuple[Duty, ...]:
+    """A duty of its own for each kind of row that has an end."""
+    return tuple(map(_sweeper, sweeps))
+
+
+def _sweeper(sweep: Sweep) -> Duty:
+    async def run_once() -> timedelta | None:
+        began = time.monotonic()
+        more = await sweep.run()
+        # Half of the time is left to others, however much there is to remove.
+        return timedelta(seconds=time.monotonic() - began) if more else None
+
+    return Duty(f"sweep of {sweep.name}", run_once, pause=sweep.every)

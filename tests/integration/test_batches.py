@@ -327,7 +327,7 @@ async def test_a_batch_is_forgotten_when_all_its_jobs_are_past_their_time(store:
             batch_id,
         )
     staying = (young, unfinished)
-    await store.upkeep.prune()
+    await store.sweep()
 
     async with store.database.hot() as connection:
         rows = await connection.fetch("select id from batch order by id")

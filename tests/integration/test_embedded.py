@@ -26,7 +26,8 @@ from internal.adapters.embedded import (
 from internal.adapters.embedded import patience as patience_module
 from internal.adapters.embedded import server as server_module
 from internal.adapters.embedded.postmaster import postmaster, processes
-from internal.adapters.embedded.system_user import server_user
+from internal.adapters.embedded.programs import Programs, packaged_binaries
+from internal.adapters.embedded.system_user import open_up, server_user
 from tests.support.conditions import eventually
 
 _UNSAFE = {"fsync": "off"}
@@ -55,8 +56,10 @@ def made_cluster() -> Iterator[Path]:
 @pytest.fixture
 def data_dir(made_cluster: Path) -> Iterator[Path]:
     yield made_cluster
-    for process in processes(made_cluster / "postgres"):
+    left = processes(made_cluster / "postgres")
+    for process in left:
         process.kill()
+    psutil.wait_procs(left, timeout=60)
 
 
 @pytest.fixture
@@ -64,6 +67,28 @@ def server(data_dir: Path) -> Iterator[EmbeddedServer]:
     server = EmbeddedServer(data_dir, options=_UNSAFE)
     yield server
     server.stop()
+
+
+@pytest.fixture
+def operators_server(data_dir: Path) -> Iterator[Path]:
+    """The folder of the socket of a server that pg_ctl has started, which holds a file as well."""
+    cluster = data_dir / "postgres"
+    user = server_user(cluster)
+    programs = Programs(packaged_binaries(), user)
+    folder = Path(tempfile.mkdtemp(prefix="operator-"))
+    (folder / "of the operator's").write_text("kept")
+    log = folder / "log"
+    log.touch()
+    if user is not None:
+        open_up(cluster, user)
+        for each in (folder, log):
+            os.chown(each, user.uid, user.gid)
+    # Of one that was killed, whose pid may still be a zombie's.
+    (cluster / "postmaster.pid").unlink(missing_ok=True)
+    options = f"-k {folder} -p 5499 -c listen_addresses='' -F"
+    programs.run("pg_ctl", "-D", str(cluster), "-l", str(log), "-o", options, "-w", "start")
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def test_the_first_start_makes_a_database_that_is_durable_and_hears_no_network() -> None:
@@ -162,6 +187,57 @@ def test_a_server_that_survived_the_kill_of_its_starter_is_adopted(
     assert _ask(dsn, "SELECT 1") == 1
     server.stop()
     assert not survivor.is_running()
+
+
+def test_a_server_of_the_operators_is_used_and_left_running_with_its_folder(
+    server: EmbeddedServer, operators_server: Path, data_dir: Path
+) -> None:
+    dsn = server.start()
+
+    assert _ask(dsn, "SELECT current_database()") == "windlass"
+    assert _ask(dsn, "SHOW port") == "5499"
+    running = _running(data_dir)
+    server.stop()
+    server.stop()
+
+    assert _running(data_dir) == running
+    assert (operators_server / "of the operator's").read_text() == "kept"
+    assert (operators_server / ".s.PGSQL.5499").is_socket()
+
+
+def test_an_operators_server_that_died_costs_its_folder_nothing(
+    server: EmbeddedServer, operators_server: Path, data_dir: Path
+) -> None:
+    server.start()
+    for process in processes(data_dir / "postgres"):
+        process.kill()
+
+    server.stop()
+
+    assert (operators_server / "of the operator's").read_text() == "kept"
+
+
+def test_after_an_operators_server_ours_is_started_and_stopped(
+    server: EmbeddedServer, operators_server: Path, data_dir: Path
+) -> None:
+    server.start()
+    _running(data_dir).send_signal(signal.SIGINT)
+    _running(data_dir).wait(60)
+
+    assert _ask(server.start(), "SHOW port") == "5432"
+    server.stop()
+
+    assert processes(data_dir / "postgres") == []
+    assert (operators_server / "of the operator's").read_text() == "kept"
+
+
+def test_a_stop_by_another_object_ends_our_server_and_no_other(
+    operators_server: Path, data_dir: Path
+) -> None:
+    EmbeddedServer(data_dir, options=_UNSAFE).stop()
+
+    assert _running(data_dir).is_running()
+    assert operators_server.is_dir()
 
 
 def test_what_was_committed_survives_a_killed_server(

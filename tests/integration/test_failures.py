@@ -109,15 +109,15 @@ async def test_the_text_of_a_group_goes_when_its_jobs_are_over(store: Store) -> 
     submitted = await store.submit(actor, max_attempts=1)
     await store.work.finish([an_end(await store.claim_one(worker), Outcome.FAILED)])
     await age_texts(store, 33)
-    await store.upkeep.prune()
+    await store.sweep()
     assert [each.message for each in await store.failures.page(actor, 10, None)] == ["it failed"]
 
     await store.commands.delete(actor, submitted.id)
     await age_texts(store, 31)
-    await store.upkeep.prune()
+    await store.sweep()
     assert await texts(store) == 1
     await age_texts(store, 33)
-    await store.upkeep.prune()
+    await store.sweep()
     assert await texts(store) == 0
 
 

@@ -142,7 +142,7 @@ class Storm:
     async def _prune(self) -> None:
         async with self._pruning:
             await age_lanes(self._store)
-            await self._store.upkeep.prune()
+            await self._store.sweep()
 
 
 async def _number(store: Store, query: str) -> int:

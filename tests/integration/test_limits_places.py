@@ -56,7 +56,7 @@ async def test_places_of_jobs_whose_worker_died_before_it_claimed_them_come_back
     assert await store.work.claim(worker, NOOP, 10) == [], "its place is taken"
 
     await store.expire(rare)
-    await store.upkeep.prune()
+    await store.sweep()
     await let_through(store)
     (job,) = await store.work.claim(worker, NOOP, 10)
     assert job.type == "noop"

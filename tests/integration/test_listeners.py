@@ -70,10 +70,10 @@ async def test_listeners_are_kept_until_they_expire(store: Store) -> None:
     both = [one.user_id, other.user_id]
     assert await store.feed.listen(both, TTL) == {other.user_id}
     await store.feed.listen(both, timedelta(0))
-    await store.upkeep.prune()
+    await store.sweep()
     assert await store.feed.listen(both, timedelta(0)) == set()
     await store.execute("update listener set expires_at = now()")
-    await store.upkeep.prune()
+    await store.sweep()
     assert await store.feed.listen(both, TTL) == set(both)
 
 

@@ -15,6 +15,7 @@ import msgspec
 import pytest
 from sqlalchemy.dialects.postgresql import asyncpg
 
+from internal.adapters.postgres import sweep_statements
 from internal.adapters.postgres.database import Hot
 from internal.adapters.postgres.due_schedules import NEXT
 from internal.adapters.postgres.invariants import HIGHEST, LOWEST, SLICE
@@ -173,6 +174,18 @@ def _statements(known: Known) -> Statements:
         "fired schedules": (statement("fired_schedules"), _firings(known.newest)),
         "next schedule": (NEXT, ()),
         "prune": (statement("prune"), (timedelta(0), timedelta(0), 100)),
+        "sweep expiry": (statement("sweep_expiry"), (UUID(int=0), 1000)),
+        "sweep failures": (sweep_statements.FAILURES, (timedelta(0), 100)),
+        "sweep feed": (sweep_statements.FEED, (100,)),
+        "sweep login failures": (sweep_statements.LOGIN_FAILURES, (100,)),
+        "sweep minutes": (sweep_statements.MINUTES, (100,)),
+        "sweep minutes of waits": (sweep_statements.MINUTES_OF_WAITS, (100,)),
+        "sweep sessions": (sweep_statements.SESSIONS, (100,)),
+        "sweep tickets": (sweep_statements.TICKETS, (100,)),
+        "sweep workers": (sweep_statements.WORKERS, (100,)),
+        "sweep queues": (sweep_statements.QUEUES, (0, timedelta(hours=24), 100)),
+        "unended jobs": (statement("unended"), ([user_id], [known.queued])),
+        "flow": (statement("flow"), ([user_id], ["one"], ["default"])),
         "get": (statement("get"), (user_id, over)),
         "attempts": (statement("attempts"), (user_id, over, 2**31 - 1, 21)),
         "logs": (statement("logs"), (user_id, over, 0, 0, 2, 201)),

@@ -98,7 +98,7 @@ async def test_one_refused_write_costs_all_connections_of_that_time(
         await store.database.check()
     await asyncio.sleep(1.1)  # the pools are made anew once a second at most
     # Ten connections from the spell.
-    await asyncio.gather(*(store.reads.attempts(actor, actor.user_id) for _ in range(50)))
+    await asyncio.gather(*(store.reads.attempts(actor, actor.user_id, 20) for _ in range(50)))
     await switch.turn(read_only=False)
 
     ends: list[object] = []

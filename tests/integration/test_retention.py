@@ -12,7 +12,7 @@ import asyncpg
 import msgspec
 import pytest
 
-from internal.adapters.postgres import upkeep
+from internal.adapters.postgres import sweeps
 from internal.adapters.postgres.statements import statement
 from internal.domain.accounts import Actor
 from internal.domain.jobs import Outcome, Status
@@ -188,14 +188,14 @@ async def test_a_job_that_is_retried_between_the_look_and_the_lock_is_not_lost(d
 async def test_a_day_that_somebody_reads_is_retired_later(
     day: Day, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(upkeep, "PRUNED_SINGLY", 1)
+    monkeypatch.setattr(sweeps, "PRUNED_SINGLY", 1)
     store = day.store
     async with store.database.hot() as reader:
         async with reader.transaction():
             seen = await reader.fetchval("select count(*) from job")
-            await store.upkeep.prune()
+            await store.sweep()
             assert await reader.fetchval("select count(*) from job") == seen
-        await store.upkeep.prune()
+        await store.sweep()
         assert await reader.fetchval("select count(*) from job") == len(day.staying)
 
 
@@ -204,7 +204,7 @@ async def test_days_of_which_little_goes_or_much_stays_are_pruned_by_rows(day: D
     for _ in range(len(day.over)):
         await day.submitted()
     assert await retire(day.store) == 0
-    await day.store.upkeep.prune()
+    await day.store.sweep()
     rows = await day.rows()
     assert not day.over & {row[0] for table in ("job", "attempt_log") for row in rows[table]}
 
@@ -214,7 +214,7 @@ async def test_one_process_at_a_time_retires_days(day: Day) -> None:
     async with day.store.database.hot() as other, other.transaction():
         await other.execute(lock)
         assert await retire(day.store) is None
-        await day.store.upkeep.prune()
+        await day.store.sweep()
     assert day.over < {row[0] for row in (await day.rows())["job"]}
 
 

@@ -149,7 +149,7 @@ async def test_those_who_wait_for_room_go_last(store: Store) -> None:
     await store.execute("update schedule set held_until = now() where id = any($1)", ids)
     scheduler, order = a_scheduler(store), []
 
-    def decide(schedule: Schedule, now: datetime) -> Firing:
+    def decide(schedule: Schedule, now: datetime, *, is_busy: bool) -> Firing:
         order.append(schedule.id)
         return Firing((), now + HOUR)
 

@@ -58,7 +58,7 @@ async def test_finished_jobs_are_forgotten_when_their_time_is_over(store: Store)
         ended = "update finished set since = now() - $2 * interval '1 day' where job_id = $1"
         await store.execute(ended, each.id, days)
 
-    await store.upkeep.prune()
+    await store.sweep()
 
     page = await store.listing.page(actor, JobFilter(), Page())
     assert {job.id for job in page.jobs} == {jobs["fresh"].id, jobs["waiting"].id, failed.id}

@@ -69,6 +69,7 @@ class Settings(msgspec.Struct, frozen=True):
     login_rate: int = 10
     api_rate: int = 0
     max_unfinished: int = 0
+    max_queues: int = 0
     admin_email: str | None = None
     dashboard: Path | None = None
     first_message_s: float = 5.0
@@ -123,7 +124,11 @@ async def running_api(database_url: str, settings: Settings | None = None) -> As
     settings = settings or Settings()
     hasher = BcryptHasher(ROUNDS)
     try:
-        async with open_store(database_url, most_unfinished=settings.max_unfinished) as store:
+        limits = {
+            "most_unfinished": settings.max_unfinished,
+            "most_queues": settings.max_queues,
+        }
+        async with open_store(database_url, **limits) as store:
             parts = _parts(store, hasher, settings)
             audience = Audience(store.feed)
             app = build_app(parts, [_sockets(audience, parts, settings).handler()])

@@ -88,7 +88,7 @@ class GateHistory:
 
     async def settle(self) -> None:
         """Nothing goes on: whatever may go through its gate does so."""
-        await self._store.upkeep.prune()
+        await self._store.sweep()
         await self._until_quiet()
         await self._tend()
         await self._check()
@@ -262,4 +262,4 @@ class GateHistory:
     async def _prune(self) -> None:
         async with self._pruning:
             await age_lanes(self._store)
-            await self._store.upkeep.prune()
+            await self._store.sweep()

@@ -90,6 +90,27 @@ _LOAD: Final = """
 
     insert into attempt_log (job_id, attempt, number, user_id, at, line)
     select job_id, 1, 1, user_id, now(), 'a line' from input where n % 4 = 3;
+
+    -- What sweeps look at: all of it is to stay, but for a little.
+    create table kept as
+    select n, now() - case when n % 100 = 0 then interval '50 days' else interval '0' end as at,
+           (select id from account order by id limit 1) as user_id
+    from generate_series(1, current_setting('test.jobs')::int) n;
+
+    insert into expiry (job_id, user_id, at)
+    select job_id, user_id, now() + interval '1 year' from input where n % 4 = 1;
+
+    insert into feed (user_id, kind, at) select user_id, 'changed', at from kept order by at;
+    insert into minute (user_id, at, succeeded, failed)
+    select user_id, at - n * interval '1 second', 1, 1 from kept;
+    insert into minute_wait (user_id, at, bucket, jobs)
+    select user_id, at - n * interval '1 second', 1, 1 from kept;
+    insert into login_failure (email_key, address, at) select 'a', 'b', at from kept;
+    insert into session (id, user_id, expires_at) select gen_random_uuid(), user_id, at from kept;
+    insert into ticket (hash, user_id, session_id, token_expires_at, expires_at)
+    select uuid_send(id), user_id, id, now(), expires_at from session;
+    insert into failure (user_id, fingerprint, type, message, noted_at)
+    select user_id, n, 'noop', 'it failed', at from kept;
 """
 
 # Twice what the largest slice of an inspection touches, little beside leases compared with ends.

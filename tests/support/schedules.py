@@ -31,7 +31,11 @@ LATE: Final = """
 def a_scheduler(store: Store, defaults: JobDefaults = DEFAULTS) -> Scheduler:
     """As one worker process has it."""
     due = PostgresDueSchedules(
-        store.database, store.wakeups, AGING, most_unfinished=store.most_unfinished
+        store.database,
+        store.wakeups,
+        AGING,
+        most_unfinished=store.most_unfinished,
+        most_queues=store.most_queues,
     )
     return Scheduler(due, CALENDAR, Handlers(shipped()), defaults)
 

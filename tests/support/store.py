@@ -26,6 +26,7 @@ from internal.adapters.postgres.replays import PostgresReplays
 from internal.adapters.postgres.schedules import PostgresSchedules
 from internal.adapters.postgres.statistics import PostgresStatistics
 from internal.adapters.postgres.submissions import PostgresSubmissions
+from internal.adapters.postgres.sweeps import all_sweeps
 from internal.adapters.postgres.upkeep import PostgresUpkeep
 from internal.adapters.postgres.wakeups import PostgresWakeups
 from internal.adapters.postgres.work import PostgresWork
@@ -54,9 +55,12 @@ DEFAULTS = JobDefaults(
 class Store:
     """All adapters of one process over one database."""
 
-    def __init__(self, url: str, database: Database, most_unfinished: int) -> None:
+    def __init__(
+        self, url: str, database: Database, most_unfinished: int, most_queues: int
+    ) -> None:
         self.database = database
         self.most_unfinished = most_unfinished
+        self.most_queues = most_queues
         self.wakeups = PostgresWakeups(url)
         self.submissions = PostgresSubmissions(
             database,
@@ -64,6 +68,7 @@ class Store:
             AGING,
             PostgresClock(database, new_id),
             most_unfinished=most_unfinished,
+            most_queues=most_queues,
         )
         self.reads = PostgresReads(database)
         self.listing = PostgresListing(database)
@@ -76,16 +81,19 @@ class Store:
         self.schedules = PostgresSchedules(database, self.wakeups)
         self.statistics = PostgresStatistics(database)
         self.commands = PostgresCommands(database, self.wakeups, AGING)
-        self.queues = PostgresQueues(database, self.wakeups)
+        self.queues = PostgresQueues(database, self.wakeups, most=most_queues)
         self.work = PostgresWork(database, self.wakeups, AGING)
         self.feed = PostgresFeed(database, self.wakeups)
-        self.upkeep = PostgresUpkeep(
-            database,
-            self.wakeups,
-            aging=AGING,
-            retention=timedelta(days=7),
-            retention_failed=timedelta(days=30),
+        self.upkeep = PostgresUpkeep(database, self.wakeups, aging=AGING)
+        self.sweeps = all_sweeps(
+            database, retention=timedelta(days=7), retention_failed=timedelta(days=30)
         )
+
+    async def sweep(self, *names: str) -> None:
+        """Remove all that has come to its end, or only what these sweeps remove."""
+        for sweep in self.sweeps:
+            while (not names or sweep.name in names) and await sweep.run():
+                pass
 
     async def a_user(self) -> Actor:
         user_id = new_id()
@@ -177,9 +185,11 @@ def an_end(
 
 
 @asynccontextmanager
-async def open_store(url: str, *, size: int = 10, most_unfinished: int = 0) -> AsyncIterator[Store]:
+async def open_store(
+    url: str, *, size: int = 10, most_unfinished: int = 0, most_queues: int = 0
+) -> AsyncIterator[Store]:
     database = await open_database(url, name="windlass tests", size=size)
     try:
-        yield Store(url, database, most_unfinished)
+        yield Store(url, database, most_unfinished, most_queues)
     finally:
         await database.close()

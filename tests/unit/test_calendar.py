@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
-from itertools import islice, takewhile
+import re
+from collections.abc import Sequence
+from datetime import UTC, date, datetime, timedelta
+from functools import cache
+from itertools import islice, product, takewhile
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from internal.adapters.calendar.cron import CronCalendar
@@ -158,13 +159,37 @@ def test_places_are_zones(name: str) -> None:
     assert CALENDAR.fault_of_timezone(name) is None
 
 
-# Zones whose clocks are changed at 2 or 3, by half an hour, and at midnight.
+# The day before a change: by one hour, half an hour, two hours, and a whole day; at 2 or 3, at
+# midnight and a minute after; of zones whose standard time is that of the summer, or is changed for
+# a month of fasting, or was changed for good.
 CHANGES = [
     *((zone, year[zone]) for year in (SPRING, AUTUMN) for zone in year),
     ("America/Havana", datetime(2026, 3, 7, 12, tzinfo=UTC)),
     ("America/Havana", datetime(2026, 10, 31, 12, tzinfo=UTC)),
     ("Africa/Cairo", datetime(2026, 4, 23, 12, tzinfo=UTC)),
     ("Africa/Cairo", datetime(2026, 10, 29, 12, tzinfo=UTC)),
+    (LORD_HOWE, datetime(2027, 10, 2, 2, tzinfo=UTC)),
+    (LORD_HOWE, datetime(2027, 4, 3, 2, tzinfo=UTC)),
+    ("Antarctica/Troll", datetime(2027, 3, 27, 12, tzinfo=UTC)),
+    ("Antarctica/Troll", datetime(2027, 10, 30, 12, tzinfo=UTC)),
+    ("Pacific/Apia", datetime(2011, 12, 29, 12, tzinfo=UTC)),
+    ("Pacific/Kiritimati", datetime(1994, 12, 30, 20, tzinfo=UTC)),
+    ("Asia/Gaza", datetime(2023, 4, 28, 12, tzinfo=UTC)),
+    ("Asia/Gaza", datetime(2023, 10, 27, 12, tzinfo=UTC)),
+    ("America/Sao_Paulo", datetime(2018, 11, 3, 12, tzinfo=UTC)),
+    ("America/Sao_Paulo", datetime(2018, 2, 17, 12, tzinfo=UTC)),
+    ("Pacific/Chatham", datetime(2027, 9, 25, 2, tzinfo=UTC)),
+    ("Pacific/Chatham", datetime(2027, 4, 3, 2, tzinfo=UTC)),
+    ("Asia/Kathmandu", datetime(1985, 12, 31, 6, tzinfo=UTC)),
+    ("Europe/Dublin", datetime(2027, 3, 27, 12, tzinfo=UTC)),
+    ("Europe/Dublin", datetime(2027, 10, 30, 12, tzinfo=UTC)),
+    ("Africa/Casablanca", datetime(2027, 2, 6, 12, tzinfo=UTC)),
+    ("Africa/Casablanca", datetime(2027, 3, 13, 12, tzinfo=UTC)),
+    ("America/St_Johns", datetime(2010, 3, 13, 12, tzinfo=UTC)),
+    ("America/St_Johns", datetime(2010, 11, 6, 12, tzinfo=UTC)),
+    ("America/Caracas", datetime(2016, 4, 30, 12, tzinfo=UTC)),
+    ("Asia/Pyongyang", datetime(2018, 5, 4, 2, tzinfo=UTC)),
+    ("Asia/Pyongyang", datetime(2015, 8, 14, 2, tzinfo=UTC)),
 ]
 MINUTES = {
     "*": range(60),
@@ -172,6 +197,8 @@ MINUTES = {
     "*/15": range(0, 60, 15),
     "7,50": [7, 50],
     "29-31": range(29, 32),
+    "45": [45],
+    "15,45": [15, 45],
 }
 HOURS = {
     "*": range(24), "*/2": range(0, 24, 2), "0-23": range(24), "2": [2], "1,2,3": [1, 2, 3],
@@ -179,43 +206,152 @@ HOURS = {
 }  # fmt: skip
 
 
-@settings(max_examples=50, deadline=None)
-@given(
-    st.sampled_from(CHANGES),
-    st.sampled_from(list(MINUTES)),
-    st.sampled_from(list(HOURS)),
-    st.integers(0, 24 * 60),
-)
+@pytest.mark.parametrize("change", CHANGES, ids=lambda change: f"{change[0]}, {change[1]:%Y-%m-%d}")
 def test_around_a_change_of_the_clocks_the_slots_are_those_of_the_rule(
-    change: tuple[str, datetime], minutes: str, hours: str, later: int
+    change: tuple[str, datetime],
 ) -> None:
-    zone, day_before = change
-    after = day_before + later * MINUTE
-    end = day_before + timedelta(days=2)
-    found = CALENDAR.slots(f"{minutes} {hours} * * *", zone, after)
-    expected = by_the_rule(zone, set(MINUTES[minutes]), set(HOURS[hours]), day_before)
-    assert list(takewhile(lambda slot: slot < end, found)) == [
-        slot for slot in sorted(expected) if after < slot < end
-    ]
+    wrong = {}
+    for number, (minutes, hours) in enumerate(product(MINUTES, HOURS)):
+        cron = f"{minutes} {hours} * * *"
+        # another moment to look on from for each expression
+        found, right = both(*change, cron, number * 131 % (24 * 60))
+        if found != right:
+            wrong[cron] = (found, right)
+    assert wrong == {}
 
 
-def by_the_rule(
-    zone: str, minutes: set[int], hours: set[int], start: datetime
-) -> Iterator[datetime]:
+def both(
+    zone: str, day_before: datetime, cron: str, later: int
+) -> tuple[list[datetime], list[datetime]]:
+    """What the calendar says of two days, and what the rule does."""
+    minutes, hours, *_ = cron.split()
+    after, end = day_before + later * MINUTE, day_before + timedelta(days=2)
+    found = takewhile(lambda slot: slot < end, CALENDAR.slots(cron, zone, after))
+    right = by_the_rule(zone, minutes, hours, day_before)
+    return list(found), [slot for slot in right if after < slot < end]
+
+
+@cache
+def by_the_rule(zone: str, minutes: str, hours: str, start: datetime) -> Sequence[datetime]:
     """All hours: each minute that passes. Else each that the clock should show, and once."""
-    passing = [start + number * MINUTE for number in range(-24 * 60, 3 * 24 * 60)]
-    shows = [moment.astimezone(ZoneInfo(zone)).replace(tzinfo=None) for moment in passing]
-    if len(hours) == 24:
-        return (each for each, shown in zip(passing, shows, strict=True) if shown.minute in minutes)
-    shown_at: defaultdict[datetime, list[datetime]] = defaultdict(list)
+    passing, shows = minutes_of(zone, start)
+    right_minutes, right_hours = set(MINUTES[minutes]), set(HOURS[hours])
+    if len(right_hours) == 24:
+        return [
+            moment
+            for moment, shown in zip(passing, shows, strict=True)
+            if shown.minute in right_minutes
+        ]
+    shown_at: dict[datetime, datetime] = {}
     for moment, shown in zip(passing, shows, strict=True):
-        shown_at[shown].append(moment)
-    wall = [shows[0] + number * MINUTE for number in range((shows[-1] - shows[0]) // MINUTE)]
-    named = [each for each in wall if each.minute in minutes and each.hour in hours]
-    return iter({first_after(each, shown_at) for each in named})
+        shown_at.setdefault(shown, moment)
+    wall = (shows[0] + number * MINUTE for number in range((shows[-1] - shows[0]) // MINUTE))
+    named = [each for each in wall if each.minute in right_minutes and each.hour in right_hours]
+    return sorted({first_after(each, shown_at) for each in named})
 
 
-def first_after(wall: datetime, shown_at: dict[datetime, list[datetime]]) -> datetime:
+@cache
+def minutes_of(zone: str, start: datetime) -> tuple[Sequence[datetime], Sequence[datetime]]:
+    """Each minute of four days, and what the clock there shows."""
+    passing = [start + number * MINUTE for number in range(-24 * 60, 3 * 24 * 60)]
+    return passing, [each.astimezone(ZoneInfo(zone)).replace(tzinfo=None) for each in passing]
+
+
+def first_after(wall: datetime, shown_at: dict[datetime, datetime]) -> datetime:
     while wall not in shown_at:
         wall += MINUTE
-    return shown_at[wall][0]
+    return shown_at[wall]
+
+
+@pytest.mark.parametrize(
+    ("cron", "zone", "after", "expected"),
+    [
+        # Half an hour is skipped: 2:00 becomes 2:30 on 3 October 2027.
+        (
+            "45 * 3 10 *",
+            LORD_HOWE,
+            (2027, 10, 2, 14),
+            ["01:45 +1030", "02:45 +1100", "03:45 +1100"],
+        ),
+        (
+            "30 * 3 10 *",
+            LORD_HOWE,
+            (2027, 10, 2, 14),
+            ["01:30 +1030", "02:30 +1100", "03:30 +1100"],
+        ),
+        (
+            "15 * 3 10 *",
+            LORD_HOWE,
+            (2027, 10, 2, 14),
+            ["01:15 +1030", "03:15 +1100", "04:15 +1100"],
+        ),
+        # Half an hour is repeated: 2:00 becomes 1:30 on 4 April 2027.
+        ("45 * 4 4 *", LORD_HOWE, (2027, 4, 3, 14), ["01:45 +1100", "01:45 +1030", "02:45 +1030"]),
+        ("15 * 4 4 *", LORD_HOWE, (2027, 4, 3, 14), ["01:15 +1100", "02:15 +1030", "03:15 +1030"]),
+        # Two hours are skipped.
+        ("30 * 28 3 *", "Antarctica/Troll", (2027, 3, 28, 0), ["00:30 +0000", "03:30 +0200"]),
+        ("30 2 28 3 *", "Antarctica/Troll", (2027, 3, 28, 0), ["03:00 +0200"]),
+        # No 30 December 2011 there: what names an hour of it runs just after, and no other.
+        ("0 2 30 12 *", "Pacific/Apia", (2011, 12, 29, 0), ["00:00 +1400"]),
+        ("0 * 31 12 *", "Pacific/Apia", (2011, 12, 30, 9), ["00:00 +1400", "01:00 +1400"]),
+        # No midnight.
+        ("0 0 4 11 *", "America/Sao_Paulo", (2018, 11, 3, 12), ["01:00 -0200"]),
+        # By 45 minutes beside UTC, at 2:45.
+        ("50 2 26 9 *", "Pacific/Chatham", (2027, 9, 25, 0), ["03:45 +1345"]),
+        ("50 * 26 9 *", "Pacific/Chatham", (2027, 9, 25, 13), ["01:50 +1245", "03:50 +1345"]),
+    ],
+)
+def test_slots_beside_a_change_of_the_clocks_are_those_of_the_table(
+    cron: str, zone: str, after: tuple[int, int, int, int], expected: list[str]
+) -> None:
+    slots = CALENDAR.slots(cron, zone, datetime(*after, tzinfo=UTC))
+    shown = [f"{slot.astimezone(ZoneInfo(zone)):%H:%M %z}" for slot in islice(slots, 12)]
+    start = shown.index(expected[0])
+    assert shown[start : start + len(expected)] == expected
+
+
+def test_what_never_runs_hourly_on_a_day_that_a_zone_has_left_out_comes_a_year_later() -> None:
+    slots = CALENDAR.slots("0 * 30 12 *", "Pacific/Apia", datetime(2011, 12, 29, tzinfo=UTC))
+    assert next(slots) == datetime(2012, 12, 29, 10, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("cron", "zone"),
+    [("0 12 29 2 *", "UTC"), ("0 * 29 2 *", BERLIN), ("0 12 29 2 *", LORD_HOWE)],
+)
+def test_a_leap_day_is_waited_for(cron: str, zone: str) -> None:
+    slots = CALENDAR.slots(cron, zone, datetime(2026, 7, 1, tzinfo=UTC))
+    days = {slot.astimezone(ZoneInfo(zone)).date() for slot in islice(slots, 30)}
+    assert date(2028, 2, 29) in days
+    assert all((day.month, day.day) == (2, 29) for day in days)
+
+
+@pytest.mark.parametrize("cron", ["0 0 30 2 *", "0 0 31 4,6 *", "* * */31 * mon#5"])
+def test_what_never_runs_says_so_and_does_not_hang(cron: str) -> None:
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    assert CALENDAR.fault_of_cron(cron) or next(CALENDAR.slots(cron, BERLIN, now), None) is None
+
+
+@pytest.mark.parametrize(
+    ("cron", "why"),
+    [
+        ("@hourly", "'0 \\* \\* \\* \\*'"),
+        ("@Monthly", "'0 0 1 \\* \\*'"),
+        ("@reboot", "five fields"),
+        ("0 0 ? * *", "write '\\*'"),
+        ("22-2 * * * *", "'22-2' for the minute: a range runs upwards"),
+        ("0 22-2/2 * * *", "'22-2/2' for the hour: a range runs upwards"),
+        ("0 0 15W * *", "only 'LW'"),
+        ("*/61 * * * *", "at most 59"),
+        ("*/60 * * * *", "at most 59"),
+        ("0 */24 * * *", "at most 23"),
+        ("1/5 * * * *", "'1/5' for the minute: a step goes with a range"),
+        ("0 0 * * 1/2", "'1/2' for the day of week: a step goes with a range"),
+    ],
+)
+def test_a_refusal_names_the_part_and_what_to_write(cron: str, why: str) -> None:
+    assert re.search(why, CALENDAR.fault_of_cron(cron) or "")
+
+
+def test_tabs_part_fields_too() -> None:
+    assert CALENDAR.fault_of_cron("0\t0\t*\t*\t*") is None

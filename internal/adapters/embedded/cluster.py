@@ -46,8 +46,7 @@ def socket_folder(cluster: Path, user: SystemUser | None) -> Path:
     """
     if _is_fit(cluster):
         return cluster
-    name = hashlib.sha256(os.fsencode(cluster)).hexdigest()[:12]
-    short = Path(tempfile.gettempdir(), f"windlass-{name}")
+    short = Path(tempfile.gettempdir(), _short_name(cluster))
     if not _is_fit(short):
         raise EmbeddedError(f"{short} is too long a path for a socket: set TMPDIR to a shorter one")
     try:
@@ -59,10 +58,19 @@ def socket_folder(cluster: Path, user: SystemUser | None) -> Path:
     return short
 
 
+def is_own_folder(cluster: Path, folder: Path) -> bool:
+    """Whether `socket_folder` has given this folder, under whatever TMPDIR."""
+    return folder == cluster or folder.name == _short_name(cluster)
+
+
 def give_to(folder: Path, user: SystemUser | None) -> None:
     """Make the user who runs the server the owner."""
     if user is not None:
         os.chown(folder, user.uid, user.gid)
+
+
+def _short_name(cluster: Path) -> str:
+    return f"windlass-{hashlib.sha256(os.fsencode(cluster)).hexdigest()[:12]}"
 
 
 def _is_fit(folder: Path) -> bool:

@@ -9,13 +9,14 @@ import psutil
 
 from internal.adapters.embedded.errors import EmbeddedError
 
-_PID_LINE, _SOCKET_LINE, _STATUS_LINE = 0, 4, 7
+_PID_LINE, _PORT_LINE, _SOCKET_LINE, _STATUS_LINE = 0, 3, 4, 7
 
 
 class PidFile(msgspec.Struct, frozen=True):
     """What `postmaster.pid` says; the texts are empty until the server has got so far."""
 
     pid: int
+    port: str
     socket_folder: str
     status: str
 
@@ -32,7 +33,8 @@ def read_pid_file(cluster: Path) -> PidFile | None:
             f"cannot read {cluster}: {error.strerror}; was it made by another user?"
         ) from error
     lines += [""] * (_STATUS_LINE + 1 - len(lines))
-    return PidFile(pid, lines[_SOCKET_LINE].strip(), lines[_STATUS_LINE].strip())
+    texts = (lines[line].strip() for line in (_PORT_LINE, _SOCKET_LINE, _STATUS_LINE))
+    return PidFile(pid, *texts)
 
 
 def postmaster(cluster: Path) -> psutil.Process | None:
@@ -54,6 +56,16 @@ def postmaster(cluster: Path) -> psutil.Process | None:
 def processes(cluster: Path) -> list[psutil.Process]:
     """Every PostgreSQL process of a cluster folder: after a crash, also those not yet ended."""
     return [process for process in psutil.process_iter() if works_in(process, cluster)]
+
+
+def option_of(process: psutil.Process, name: str) -> str | None:
+    """A setting by its long name on a server's command line; None without it, and after its end."""
+    try:
+        arguments = process.cmdline()
+    except psutil.Error:
+        return None
+    prefix = f"--{name}="
+    return next((each.removeprefix(prefix) for each in arguments if each.startswith(prefix)), None)
 
 
 def works_in(process: psutil.Process, cluster: Path) -> bool:

@@ -10,10 +10,23 @@ from urllib.parse import quote
 
 import psutil
 
-from internal.adapters.embedded.cluster import PORT, ROLE, ensure_cluster, socket_folder
+from internal.adapters.embedded.cluster import (
+    PORT,
+    ROLE,
+    ensure_cluster,
+    is_own_folder,
+    socket_folder,
+)
 from internal.adapters.embedded.errors import EmbeddedError
 from internal.adapters.embedded.patience import Patience
-from internal.adapters.embedded.postmaster import postmaster, processes, read_pid_file, works_in
+from internal.adapters.embedded.postmaster import (
+    PidFile,
+    option_of,
+    postmaster,
+    processes,
+    read_pid_file,
+    works_in,
+)
 from internal.adapters.embedded.programs import Programs, packaged_binaries, stops_held
 from internal.adapters.embedded.system_user import make_readable, open_up, server_user
 
@@ -37,6 +50,7 @@ _OPTIONS: Final = {
     "timezone": "UTC",
     "log_timezone": "UTC",
 }
+_SOCKET_OPTION: Final = "unix_socket_directories"
 _LEFTOVERS_PATIENCE_S: Final = 120.0
 # A fast stop writes a checkpoint; an immediate one leaves a recovery to the next start.
 _STOPS: Final = ((signal.SIGINT, 60), (signal.SIGQUIT, 10), (signal.SIGKILL, 10))
@@ -50,13 +64,14 @@ def running_dsn(data_dir: Path) -> str | None:
     pid_file = read_pid_file(cluster)
     if pid_file is None or not pid_file.socket_folder or postmaster(cluster) is None:
         return None
-    return _dsn(pid_file.socket_folder)
+    return _dsn(pid_file)
 
 
 class EmbeddedServer:
-    """The PostgreSQL server of one data directory; whoever starts it holds `data_directory`.
+    """The PostgreSQL server of one data directory, whose lock (`data_directory`) its starter holds.
 
-    It outlives us when we are killed; the next start adopts it.
+    It outlives us when we are killed; the next start adopts it, and stops it in the end. A server
+    that an operator has started on the same folder is used, but never stopped.
     """
 
     def __init__(
@@ -73,6 +88,9 @@ class EmbeddedServer:
         self._binaries = binaries
         self._options = _OPTIONS | dict(options or {})
         self._process: psutil.Process | None = None
+        # What this object started itself, and where that one's socket is.
+        self._launched: psutil.Process | None = None
+        self._folder = self._cluster
 
     def start(self) -> str:
         """Start or adopt the server, wait until it answers, and return its DSN.
@@ -100,11 +118,19 @@ class EmbeddedServer:
         return self._process is not None and works_in(self._process, self._cluster)
 
     def stop(self) -> None:
-        """Stop the server, without its clients' consent; does nothing where it does not run."""
+        """Stop the server, without its clients' consent; does nothing where it does not run.
+
+        A server that was not started by Windlass is left running, with its socket's folder.
+        """
         process = self._process or postmaster(self._cluster)
+        self._process = None
         if process is None:
             return
-        pid_file = read_pid_file(self._cluster)
+        folder = self._own_folder(process)
+        if folder is None:
+            if works_in(process, self._cluster):
+                _log.info("PostgreSQL was not started by Windlass (pid %d): left on", process.pid)
+            return
         for number, patience in _STOPS:
             try:
                 process.send_signal(number)
@@ -114,9 +140,17 @@ class EmbeddedServer:
                 break
             except psutil.TimeoutExpired:
                 _log.warning("PostgreSQL did not stop within %d s of %s", patience, number.name)
-        self._process = None
-        if pid_file is not None and Path(pid_file.socket_folder) != self._cluster:
-            shutil.rmtree(pid_file.socket_folder, ignore_errors=True)
+        if folder != self._cluster:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def _own_folder(self, process: psutil.Process) -> Path | None:
+        """The socket's folder of a server that Windlass started, by its command line; else None."""
+        named = option_of(process, _SOCKET_OPTION)
+        if named is None:
+            # One that has died by now: its folder is ours if this object started it.
+            return self._folder if process == self._launched else None
+        folder = Path(named)
+        return folder if is_own_folder(self._cluster, folder) else None
 
     def _programs(self) -> Programs:
         binaries = self._binaries or packaged_binaries()
@@ -153,12 +187,13 @@ class EmbeddedServer:
         folder = socket_folder(self._cluster, programs.user)
         for stale in (self._cluster / "postmaster.pid", folder / f".s.PGSQL.{PORT}.lock"):
             stale.unlink(missing_ok=True)
-        options = {**self._options, "unix_socket_directories": str(folder)}
+        options = {**self._options, _SOCKET_OPTION: str(folder)}
         arguments = [f"--{name}={value}" for name, value in options.items()]
         command = ("postgres", "-D", str(self._cluster), *arguments)
         # Without a Ctrl-C in between: what is not noted here is not stopped.
         with self._fresh_log() as output, stops_held():
             self._process = programs.spawn(*command, folder=self._cluster, output=output)
+            self._launched, self._folder = self._process, folder
         return self._process
 
     def _wait_until_ready(self, process: psutil.Process) -> None:
@@ -175,17 +210,22 @@ class EmbeddedServer:
         pid_file = read_pid_file(self._cluster)
         if pid_file is None:
             raise EmbeddedError(f"PostgreSQL stopped again: {self._last_words()}")
+        if not pid_file.socket_folder:
+            raise EmbeddedError(
+                f"PostgreSQL (pid {pid_file.pid}) runs in {self._cluster} without a Unix socket,"
+                " started by another program: stop it, or set DATABASE_URL to where it listens"
+            )
         programs.run(
             "psql",
             "--no-psqlrc",
             "--quiet",
             f"--host={pid_file.socket_folder}",
-            f"--port={PORT}",
+            f"--port={pid_file.port}",
             f"--username={ROLE}",
             "--dbname=postgres",
             text=_CREATE_DATABASE,
         )
-        return _dsn(pid_file.socket_folder)
+        return _dsn(pid_file)
 
     def _fresh_log(self) -> IO[bytes]:
         """The log of this start; the one before it is kept, as it may tell of a crash."""
@@ -204,5 +244,6 @@ def _cluster(data_dir: Path) -> Path:
     return data_dir.resolve() / "postgres"
 
 
-def _dsn(socket: str) -> str:
-    return f"postgresql://{ROLE}@/{DATABASE}?host={quote(socket)}&port={PORT}"
+def _dsn(pid_file: PidFile) -> str:
+    socket = quote(pid_file.socket_folder)
+    return f"postgresql://{ROLE}@/{DATABASE}?host={socket}&port={pid_file.port}"

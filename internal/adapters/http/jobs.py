@@ -20,6 +20,7 @@ from internal.domain.errors import (
     FieldError,
     IdempotencyConflictError,
     InvalidStateError,
+    LimitReachedError,
     NotFoundError,
     PayloadTooLargeError,
     QuotaExceededError,
@@ -50,7 +51,8 @@ class JobRoutes:
 
     def handlers(self) -> list[HTTPRouteHandler]:
         """All of them."""
-        taking = (IdempotencyConflictError, PayloadTooLargeError, QuotaExceededError)
+        refusals = (IdempotencyConflictError, LimitReachedError, PayloadTooLargeError)
+        taking = (*refusals, QuotaExceededError)
         submit = private("submit", "Submit a job", *taking, tags=TAGS)
         also(submit, 200, shapes.SubmittedAnswer, "The job that the idempotency key named already")
         batch = private("submitBatch", "Submit up to 10,000 jobs, all or none", *taking, tags=TAGS)

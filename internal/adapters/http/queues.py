@@ -6,7 +6,7 @@ from typing import Annotated, Final
 from urllib.parse import unquote_to_bytes
 
 import msgspec
-from litestar import get, post, put
+from litestar import delete, get, post, put
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import JSONBody, PathParameter
 
@@ -14,7 +14,13 @@ from internal.adapters.http.asgi import App, Receive, Scope, Send
 from internal.adapters.http.cursors import PageQuery, read_cursor, write_cursor
 from internal.adapters.http.requests import ApiRequest, read_query
 from internal.adapters.http.routes import private
-from internal.domain.errors import FieldError, NotFoundError, ValidationError
+from internal.domain.errors import (
+    FieldError,
+    LimitReachedError,
+    NotFoundError,
+    QueueNotEmptyError,
+    ValidationError,
+)
 from internal.domain.queues import Queue, QueueSettings
 from internal.domain.submission import QueueName
 from internal.services.queues import Queues
@@ -48,13 +54,17 @@ class QueueRoutes:
         """All of them."""
         listing = private("queues", "List your queues", tags=TAGS)
         one = private("queue", "Get a queue", NotFoundError, tags=TAGS)
-        limit = private("setQueue", "Set a queue's limits", tags=TAGS)
+        limit = private("setQueue", "Set a queue's limits", LimitReachedError, tags=TAGS)
+        gone = private(
+            "deleteQueue", "Delete a queue", NotFoundError, QueueNotEmptyError, tags=TAGS
+        )
         pause = private("pauseQueue", "Pause a queue", NotFoundError, tags=TAGS)
         resume = private("resumeQueue", "Resume a queue", NotFoundError, tags=TAGS)
         return [
             get("/v1/queues", opt={"query": PageQuery}, **listing)(self.page),
             get("/v1/queues/{name:str}", **one)(self.get),
             put("/v1/queues/{name:str}", **limit)(self.set),
+            delete("/v1/queues/{name:str}", status_code=204, **gone)(self.delete),
             post("/v1/queues/{name:str}/pause", status_code=200, **pause)(self.pause),
             post("/v1/queues/{name:str}/resume", status_code=200, **resume)(self.resume),
         ]
@@ -85,6 +95,14 @@ class QueueRoutes:
         paused queue stays paused. A queue that does not exist yet is made.
         """
         return QueueAnswer(await self._queues.set(request.user, _read_name(name), data))
+
+    async def delete(self, request: ApiRequest, name: Name) -> None:
+        """Forget a queue that has no unfinished jobs, with its limits.
+
+        Its finished jobs stay for as long as others do, and are listed and counted as before. The
+        next job that names the queue makes it again, without limits: one of a schedule, too.
+        """
+        await self._queues.delete(request.user, _read_name(name))
 
     async def pause(self, request: ApiRequest, name: Name) -> QueueAnswer:
         """Start no more of the queue's jobs until it is resumed; what runs already runs on."""

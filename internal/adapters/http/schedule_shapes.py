@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Meta, Raw
 
 from internal.domain import schedules
-from internal.domain.schedules import MAX_PREVIEW
+from internal.domain.schedules import MAX_PREVIEW, Overlap
 from internal.domain.slots import Missed
 from internal.domain.times import Moment
 
@@ -28,6 +28,7 @@ class Schedule(msgspec.Struct, frozen=True):
     every_ms: int | None
     timezone: str
     missed: Missed
+    overlap: Overlap
     paused: bool
     job: KeptSubmission
     next_run_at: Moment | None
@@ -72,6 +73,7 @@ def shown_schedule(schedule: schedules.Schedule) -> Schedule:
         every_ms=schedule.timing.every_ms,
         timezone=schedule.timing.timezone,
         missed=schedule.missed,
+        overlap=schedule.overlap,
         paused=schedule.paused,
         job=Raw(schedule.job),
         next_run_at=schedule.next_run_at,

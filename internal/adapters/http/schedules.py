@@ -15,6 +15,7 @@ from internal.adapters.http.job_shapes import JobAnswer, shown_job
 from internal.adapters.http.requests import ApiRequest, read_query
 from internal.adapters.http.routes import private
 from internal.domain.errors import (
+    InvalidStateError,
     LimitReachedError,
     NameTakenError,
     NotFoundError,
@@ -43,7 +44,8 @@ class ScheduleRoutes:
         listing = private("listSchedules", "List your schedules", tags=TAGS)
         preview = _route("preview", "Preview a schedule", NotFoundError)
         replace = _route("replace", "Replace a schedule", NotFoundError, *taking)
-        run = _route("run", "Run a schedule now", NotFoundError, PayloadTooLargeError)
+        running = (NotFoundError, PayloadTooLargeError, InvalidStateError, LimitReachedError)
+        run = _route("run", "Run a schedule now", *running)
         pause = _route("pause", "Pause a schedule", NotFoundError)
         resume = _route("resume", "Resume a schedule", NotFoundError)
         forget = _route("delete", "Delete a schedule", NotFoundError)
@@ -66,7 +68,8 @@ class ScheduleRoutes:
 
         `cron` has five fields: minute, hour, day of the month, month, day of the week. `missed`
         says what becomes of runs that a stopped server missed: `skip` leaves them out, `once`
-        makes up for one, `all` for each.
+        makes up for one, `all` for each. `overlap` says what becomes of a run while the job of the
+        one before has not ended: `queue` submits another, `skip` leaves it out.
         """
         return _answer(await self._schedules.create(request.user, data))
 
@@ -100,7 +103,10 @@ class ScheduleRoutes:
         return _answer(await self._schedules.replace(request.user, id, data))
 
     async def run(self, request: ApiRequest, id: ScheduleId) -> JobAnswer:
-        """Submit the schedule's job at once, paused or not; its times stay as they are."""
+        """Submit the schedule's job at once, paused or not; its times stay as they are.
+
+        A schedule that skips overlaps is not run while its last job has not ended.
+        """
         return JobAnswer(shown_job(await self._schedules.run(request.user, id)))
 
     async def pause(self, request: ApiRequest, id: ScheduleId) -> shapes.ScheduleAnswer:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+import time
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
@@ -21,9 +22,9 @@ from internal.adapters.postgres.statements import statement
 from internal.domain.errors import QuotaExceededError, WindlassError
 from internal.domain.ports.feed import Topic, Wakeups
 from internal.domain.ports.jobs import Submitted
-from internal.domain.ports.schedules import Firing
+from internal.domain.ports.schedules import Decide, Firing
 from internal.domain.quota import RETRY_AFTER_S
-from internal.domain.schedules import Schedule
+from internal.domain.schedules import Overlap
 from internal.domain.slots import GRACE
 
 # Jobs in a transaction; the last schedule of it may bring some more.
@@ -41,7 +42,8 @@ NEXT: Final = """
 
 _log = logging.getLogger(__name__)
 
-Decide = Callable[[Schedule, datetime], Firing]
+# Reading calendars holds up whatever else this process does, and the rows are locked meanwhile.
+DECIDING_S: Final = 0.02
 
 
 class Fired(msgspec.Struct):
@@ -70,19 +72,26 @@ class PostgresDueSchedules:
     """Fits the port DueSchedules."""
 
     def __init__(
-        self, database: Database, wakeups: Wakeups, aging: timedelta, *, most_unfinished: int = 0
+        self,
+        database: Database,
+        wakeups: Wakeups,
+        aging: timedelta,
+        *,
+        most_unfinished: int = 0,
+        most_queues: int = 0,
     ) -> None:
-        """A user may have `most_unfinished` jobs; zero is no limit."""
+        """How many unfinished jobs, and how many queues, a user may have; zero is no limit."""
         self._database = database
         self._wakeups = wakeups
         self._aging = aging
         self._quota = Quota(most_unfinished) if most_unfinished else None
+        self._most_queues = most_queues
 
     async def fire(self, limit: int, decide: Decide) -> timedelta | None:
         async with self._database.hot() as connection:
             async with connection.transaction():
                 rows = await connection.fetch(statement("due_schedules"), limit, GRACE)
-                fired = _decided(rows, decide)
+                fired = _decided(rows, decide, await _busy(connection, rows))
                 topics = await self._keep(connection, fired)
                 if fired:
                     await connection.execute(statement("fired_schedules"), *_columns(fired))
@@ -130,22 +139,45 @@ class PostgresDueSchedules:
     ) -> tuple[Sequence[Kept], set[Topic]]:
         if not entries:
             return [], set()
+        # Not looked up before: a number made here is not there if this is rolled back.
+        flows = Flows(self._most_queues)
+        return await flows.again(lambda: self._insert_once(connection, flows, entries))
+
+    async def _insert_once(
+        self, connection: Hot, flows: Flows, entries: Sequence[Entry]
+    ) -> tuple[Sequence[Kept], set[Topic]]:
+        wanted = {entry.flow for entry in entries}
         async with connection.transaction():
-            # Not looked up before: a number made here is not there if this is rolled back.
-            flows = await Flows().numbers(connection, {entry.flow for entry in entries})
-            intake = Intake(connection, flows, aging=self._aging)
+            numbers = await flows.numbers(connection, wanted)
+            if len(numbers) < len(wanted):
+                raise flows.too_many()
+            intake = Intake(connection, numbers, aging=self._aging)
             kept = await intake.keep(entries)
         return kept, topics_of_kept(kept, intake.topics)
 
 
-def _decided(rows: Sequence[Row], decide: Decide) -> list[Fired]:
-    """As many of them as a transaction may have jobs; the others stay as they are."""
+async def _busy(connection: Hot, rows: Sequence[Row]) -> set[UUID]:
+    """Last jobs that have not ended, of those that skip overlaps.
+
+    By a statement of its own, now that the schedules are locked: it sees the job of a process that
+    ran one of them just before.
+    """
+    skipping = [row for row in rows if row["overlap"] == Overlap.SKIP and row["last_job_id"]]
+    if not skipping:
+        return set()
+    users = [row["user_id"] for row in skipping]
+    jobs = [row["last_job_id"] for row in skipping]
+    return {row["job_id"] for row in await connection.fetch(statement("unended"), users, jobs)}
+
+
+def _decided(rows: Sequence[Row], decide: Decide, busy: set[UUID]) -> list[Fired]:
+    """As many as a transaction may have jobs, and as are soon told; the others stay as they are."""
     fired: list[Fired] = []
-    jobs = 0
+    jobs, began = 0, time.monotonic()
     for row in rows:
-        if jobs >= MOST_JOBS:
+        if jobs >= MOST_JOBS or (fired and time.monotonic() - began > DECIDING_S):
             break
-        firing = decide(shown(row), row["now"])
+        firing = decide(shown(row), row["now"], is_busy=row["last_job_id"] in busy)
         user_id = row["user_id"]
         entries = [Entry(job, (user_id, job.queue, job.route)) for job in firing.jobs]
         fired.append(Fired(row["id"], firing, entries, firing.next_run_at, firing.error))

@@ -12,7 +12,7 @@ import msgspec
 from internal.adapters.postgres.codes import PRIORITY_CODE, STATUSES
 from internal.adapters.postgres.columns import if_any, once
 from internal.adapters.postgres.database import Hot, Row
-from internal.adapters.postgres.flows import Flow
+from internal.adapters.postgres.flows import Flow, GoneFlowsError
 from internal.adapters.postgres.statements import statement
 from internal.domain.errors import FieldError, IdempotencyConflictError
 from internal.domain.jobs import Status
@@ -52,7 +52,11 @@ class Intake:
         self.topics: set[Topic] = set()
 
     async def keep(self, entries: Sequence[Entry]) -> list[Kept]:
-        """What became of each: kept now, there already, or a key used for another request."""
+        """What became of each: kept now, there already, or a key used for another request.
+
+        Raises:
+            GoneFlowsError: and nothing is kept, when a queue was deleted meanwhile.
+        """
         now, taken = await self._insert(entries)
         if not taken:
             return [_fresh(entry.job, now) for entry in entries]
@@ -73,6 +77,8 @@ class Intake:
         (row,) = await self._connection.fetch(
             statement("submit"), *self._common, users, flows, *columns, *self._bounds
         )
+        if row["gone"]:
+            raise GoneFlowsError(row["gone"])
         self.topics |= {Topic.OUTBOX} if row["told"] else set()
         self.topics |= {Topic.GATE} if row["noted"] else set()
         return row["now"], set(row["taken"])
@@ -126,6 +132,7 @@ def _columns(jobs: Sequence[NewJob]) -> tuple[list[Any], ...]:
         if_any([len(job.parents) or None for job in jobs]),
         if_any([job.runs_anyway or None for job in jobs]),
         if_any([job.awaited or None for job in jobs]),
+        if_any([job.expires_in_ms for job in jobs]),
     )
 
 

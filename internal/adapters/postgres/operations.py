@@ -31,6 +31,7 @@ from internal.adapters.postgres import schema
 from internal.adapters.postgres.codes import STATUS_CODE, STATUSES
 from internal.adapters.postgres.database import Database
 from internal.adapters.postgres.listing import matching
+from internal.adapters.postgres.owners import lock_owner
 from internal.domain.accounts import Actor
 from internal.domain.errors import FieldError, ValidationError
 from internal.domain.ids import new_id
@@ -73,6 +74,8 @@ class PostgresOperations:
         operation_id, matched = new_id(), _matched(actor, action, chosen)
         kept = _by_status(matched).add_cte(_keep(operation_id, action, matched))
         async with self._database.begin() as connection:
+            # Of two that begin at once the second counts the first.
+            await lock_owner(connection, actor)
             check_running(await _running(connection, actor))
             found = await _tally(connection, action, chosen, kept)
             status = OperationStatus.RUNNING if found.eligible else OperationStatus.DONE

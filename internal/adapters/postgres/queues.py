@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 from asyncpg import DeadlockDetectedError, ForeignKeyViolationError, LockNotAvailableError
@@ -10,7 +11,12 @@ from asyncpg import DeadlockDetectedError, ForeignKeyViolationError, LockNotAvai
 from internal.adapters.postgres.database import Database, Hot, Row
 from internal.adapters.postgres.statements import statement
 from internal.domain.accounts import Actor
-from internal.domain.errors import ContentionError, UnauthenticatedError
+from internal.domain.errors import (
+    ContentionError,
+    LimitReachedError,
+    QueueNotEmptyError,
+    UnauthenticatedError,
+)
 from internal.domain.estimates import Backlog, drain_seconds
 from internal.domain.jobs import Status
 from internal.domain.ports.feed import Topic, Wakeups
@@ -32,6 +38,8 @@ SET: Final = """
     values ($1, $2, coalesce($3, false), $4, $5, $6, $7, $8, $9, $10, $11)
     on conflict (user_id, name) do update
     set paused = coalesce($3, queue.paused),
+        retired = false,
+        empty_since = null,
         max_running = excluded.max_running,
         max_running_per_key = excluded.max_running_per_key,
         rate_limit = excluded.rate_limit,
@@ -43,15 +51,31 @@ SET: Final = """
     returning id
 """
 
-HOLD: Final = "update queue set paused = $3 where user_id = $1 and name = $2 returning id"
+HOLD: Final = """
+    update queue set paused = $3
+    where user_id = $1 and name = $2 and not retired
+    returning id
+"""
+
+RETIRE: Final = "select * from retire_queue($1, $2)"
+
+# As in make_flows: of two queues that are added at once the second counts the first.
+LOCK_QUEUES: Final = """
+    select pg_advisory_xact_lock(hashtextextended('windlass.queues ' || $1::uuid::text, 0))
+"""
+HAS_ROOM: Final = """
+    select count(*) < $3 or bool_or(name = $2) from queue where user_id = $1 and not retired
+"""
 
 
 class PostgresQueues:
     """Settings are kept on the queue, and on its flows, where claims and submissions see them."""
 
-    def __init__(self, database: Database, wakeups: Wakeups) -> None:
+    def __init__(self, database: Database, wakeups: Wakeups, *, most: int = 0) -> None:
+        """A user has at most `most` queues; 0 is no limit."""
         self._database = database
         self._wakeups = wakeups
+        self._most = most
 
     async def get(self, actor: Actor, name: str) -> Queue | None:
         async with self._database.hot() as connection:
@@ -67,24 +91,30 @@ class PostgresQueues:
 
     async def set(self, actor: Actor, name: str, settings: QueueSettings) -> None:
         values = (
-            name,
             settings.paused,
             settings.max_running,
             settings.max_running_per_key,
             *_rate(settings.rate_limit),
             *_rate(settings.rate_limit_per_key),
         )
-        await self._change(actor, SET, *values)
+        await self._change(lambda connection: self._set_once(connection, actor, name, *values))
 
     async def pause(self, actor: Actor, name: str, *, paused: bool) -> bool:
-        return await self._change(actor, HOLD, name, paused)
+        return await self._change(
+            lambda connection: _hold_once(connection, actor, name, paused=paused)
+        )
 
-    async def _change(self, actor: Actor, change: str, *values: Any) -> bool:
-        """Change the queue and its flows; False when the change met no queue."""
+    async def delete(self, actor: Actor, name: str) -> bool:
+        return await self._change(lambda connection: _retire_once(connection, actor, name))
+
+    async def _change(self, change: Callable[[Hot], Awaitable[bool]]) -> bool:
+        """Change the queue and its flows in a transaction; False when the change met no queue."""
         async with self._database.hot() as connection:
             for _ in range(TRIES):
                 try:
-                    changed = await _change_once(connection, actor, change, *values)
+                    async with connection.transaction():
+                        await connection.execute(PATIENCE)
+                        changed = await change(connection)
                 except (LockNotAvailableError, DeadlockDetectedError):
                     await asyncio.sleep(PAUSE_S)
                 except ForeignKeyViolationError as error:
@@ -94,15 +124,32 @@ class PostgresQueues:
                     return changed
         raise ContentionError("the queue is too busy to be changed: try again", retry_after=1)
 
+    async def _set_once(self, connection: Hot, actor: Actor, name: str, *values: Any) -> bool:
+        if self._most:
+            await connection.execute(LOCK_QUEUES, actor.user_id)
+            if not await connection.fetchval(HAS_ROOM, actor.user_id, name, self._most):
+                raise LimitReachedError(f"you have {self._most:,} queues: delete one first")
+        queue_id = await connection.fetchval(SET, actor.user_id, name, *values)
+        return await _apply(connection, actor, queue_id)
 
-async def _change_once(connection: Hot, actor: Actor, change: str, *values: Any) -> bool:
-    async with connection.transaction():
-        await connection.execute(PATIENCE)
-        queue_id = await connection.fetchval(change, actor.user_id, *values)
-        if queue_id is None:
-            return False
-        await connection.execute(LOCK_USER, actor.user_id)
-        await connection.execute("select apply_settings($1)", queue_id)
+
+async def _hold_once(connection: Hot, actor: Actor, name: str, *, paused: bool) -> bool:
+    queue_id = await connection.fetchval(HOLD, actor.user_id, name, paused)
+    return queue_id is not None and await _apply(connection, actor, queue_id)
+
+
+async def _retire_once(connection: Hot, actor: Actor, name: str) -> bool:
+    row = await connection.fetchrow(RETIRE, actor.user_id, name)
+    if row is None or not row["is_there"]:
+        return False
+    if not row["is_retired"]:
+        raise QueueNotEmptyError
+    return True
+
+
+async def _apply(connection: Hot, actor: Actor, queue_id: int) -> bool:
+    await connection.execute(LOCK_USER, actor.user_id)
+    await connection.execute("select apply_settings($1)", queue_id)
     return True
 
 

@@ -13,20 +13,23 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from internal.adapters.postgres.database import Database
-from internal.adapters.postgres.schema import account, schedule
+from internal.adapters.postgres.owners import lock_owner
+from internal.adapters.postgres.schema import schedule
+from internal.adapters.postgres.statements import statement
 from internal.domain.accounts import Actor
 from internal.domain.errors import (
     FieldError,
     LimitReachedError,
     NameTakenError,
     NotFoundError,
-    UnauthenticatedError,
 )
 from internal.domain.listing import Page
 from internal.domain.ports.feed import Topic, Wakeups
 from internal.domain.ports.schedules import SchedulePage
-from internal.domain.schedules import MAX_SCHEDULES, Schedule
+from internal.domain.schedules import MAX_SCHEDULES, Overlap, Schedule
 from internal.domain.slots import Missed, Timing
+
+NAME_ONCE: Final = "schedule_name"
 
 _NOW: Final = select(func.clock_timestamp())
 
@@ -45,7 +48,7 @@ class PostgresSchedules:
     async def add(self, actor: Actor, make: Callable[[datetime], Schedule]) -> Schedule:
         with _named_once():
             async with self._database.begin() as connection:
-                await _lock_owner(connection, actor)
+                await lock_owner(connection, actor)
                 await _require_room(connection, actor)
                 new = make(await _now(connection))
                 values = {"id": new.id, "user_id": actor.user_id, "created_at": new.created_at}
@@ -82,6 +85,13 @@ class PostgresSchedules:
         self._wakeups.send(Topic.SCHEDULES)
         return changed
 
+    async def is_busy(self, actor: Actor, schedule: Schedule) -> bool:
+        if schedule.last_job_id is None:
+            return False
+        async with self._database.hot() as connection:
+            values = ([actor.user_id], [schedule.last_job_id])
+            return bool(await connection.fetch(statement("unended"), *values))
+
     async def note_run(self, actor: Actor, schedule_id: UUID, job_id: UUID) -> None:
         ran = {"last_run_at": func.now(), "last_job_id": job_id}
         async with self._database.begin() as connection:
@@ -102,6 +112,7 @@ def shown(row: Any) -> Schedule:
         name=row["name"],
         timing=Timing(row["cron"], row["every_ms"], row["timezone"], row["anchor"]),
         missed=Missed(row["missed"]),
+        overlap=Overlap(row["overlap"]),
         paused=row["paused"],
         job=row["job"],
         next_run_at=row["next_run_at"],
@@ -123,6 +134,7 @@ def _settings(new: Schedule) -> dict[str, Any]:
         "timezone": new.timing.timezone,
         "anchor": new.timing.anchor,
         "missed": new.missed,
+        "overlap": new.overlap,
         "paused": new.paused,
         "job": new.job,
         "next_run_at": new.next_run_at,
@@ -130,13 +142,6 @@ def _settings(new: Schedule) -> dict[str, Any]:
         "last_error": new.last_error,
         "updated_at": new.updated_at,
     }
-
-
-async def _lock_owner(connection: AsyncConnection, actor: Actor) -> None:
-    """So that of two additions at once the second counts the first."""
-    owner = select(account.c.id).where(account.c.id == actor.user_id)
-    if (await connection.execute(owner.with_for_update(key_share=True))).one_or_none() is None:
-        raise UnauthenticatedError("this account does not exist any more")
 
 
 async def _require_room(connection: AsyncConnection, actor: Actor) -> None:
@@ -166,9 +171,12 @@ def _not_found() -> NotFoundError:
 
 @contextmanager
 def _named_once() -> Iterator[None]:
-    """A user's names are all that these statements can have twice."""
+    """Say that a name is taken; anything else that a constraint refuses is a fault of ours."""
     try:
         yield
     except IntegrityError as error:
+        cause = error.orig.__cause__ if error.orig else None
+        if getattr(cause, "constraint_name", None) != NAME_ONCE:
+            raise
         fault = FieldError("name", "is the name of another schedule of yours")
         raise NameTakenError(details=(fault,)) from error

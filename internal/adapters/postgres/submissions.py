@@ -10,7 +10,7 @@ from uuid import UUID
 
 from asyncpg import CheckViolationError
 
-from internal.adapters.postgres.database import Database, again
+from internal.adapters.postgres.database import Database
 from internal.adapters.postgres.flows import Flows
 from internal.adapters.postgres.groups import Groups
 from internal.adapters.postgres.intake import Entry, Intake, Kept, topics_of_kept
@@ -20,8 +20,8 @@ from internal.adapters.postgres.ties import Ties
 from internal.domain.accounts import Actor
 from internal.domain.errors import (
     IdempotencyConflictError,
-    QuotaExceededError,
     UnavailableError,
+    WindlassError,
 )
 from internal.domain.ports.clock import Clock
 from internal.domain.ports.feed import Wakeups
@@ -42,14 +42,15 @@ class PostgresSubmissions:
         clock: Clock,
         *,
         most_unfinished: int = 0,
+        most_queues: int = 0,
     ) -> None:
-        """`most_unfinished` is how many unfinished jobs a user may have; 0 is no limit."""
+        """How many unfinished jobs, and how many queues, a user may have; 0 is no limit."""
         self._database = database
         self._wakeups = wakeups
         self._aging = aging
         self._clock = clock
         self._quota = Quota(most_unfinished) if most_unfinished else None
-        self._flows = Flows()
+        self._flows = Flows(most_queues)
         self._groups = Groups(self._keep_group, most=MOST_IN_A_GROUP)
 
     async def submit(
@@ -69,7 +70,7 @@ class PostgresSubmissions:
         entries = [Entry(job, (actor.user_id, job.queue, job.route)) for job in jobs]
         if len(entries) == 1 and batch_id is None and not jobs[0].parents:
             return [await self._groups.add(entries[0])]
-        return await again(lambda: self._keep_batch(actor, entries, batch_id))
+        return await self._flows.again(lambda: self._keep_batch(actor, entries, batch_id))
 
     async def _keep_batch(
         self, actor: Actor, entries: Sequence[Entry], batch_id: UUID | None
@@ -83,7 +84,10 @@ class PostgresSubmissions:
         ):
             if refused:
                 raise next(iter(refused.values()))
-            flows = await self._flows.numbers(connection, {entry.flow for entry in entries})
+            wanted = {entry.flow for entry in entries}
+            flows = await self._flows.numbers(connection, wanted)
+            if len(flows) < len(wanted):
+                raise self._flows.too_many()
             intake = Intake(connection, flows, aging=self._aging, batch_id=batch_id)
             ties = Ties(connection, actor, [entry.job for entry in entries])
             await ties.mark()
@@ -95,7 +99,7 @@ class PostgresSubmissions:
 
     async def _keep_group(self, entries: Sequence[Entry]) -> Sequence[Kept | Exception]:
         try:
-            return await again(lambda: self._keep_together(entries))
+            return await self._flows.again(lambda: self._keep_together(entries))
         except UnavailableError:
             raise
         except Exception:
@@ -105,12 +109,12 @@ class PostgresSubmissions:
 
     async def _keep_alone(self, entry: Entry) -> Kept | Exception:
         try:
-            (kept,) = await self._keep_together([entry])
+            (kept,) = await self._flows.again(lambda: self._keep_together([entry]))
         except Exception as error:  # noqa: BLE001 - what is wrong with one must not fail the others
             return error
         return kept
 
-    async def _keep_together(self, entries: Sequence[Entry]) -> list[Kept | QuotaExceededError]:
+    async def _keep_together(self, entries: Sequence[Entry]) -> list[Kept | WindlassError]:
         async with (
             self._database.hot() as connection,
             admitting(self._quota, connection, entries) as refused,
@@ -119,11 +123,16 @@ class PostgresSubmissions:
             if not admitted:
                 return [refused[entry.job.id] for entry in entries]
             flows = await self._flows.numbers(connection, {entry.flow for entry in admitted})
+            lined_up = [entry for entry in admitted if entry.flow in flows]
             intake = Intake(connection, flows, aging=self._aging)
-            kept = await intake.keep(admitted)
+            kept = await intake.keep(lined_up) if lined_up else []
         self._wakeups.send(*topics_of_kept(kept, intake.topics))
         rest = iter(kept)
-        return [refused.get(entry.job.id) or next(rest) for entry in entries]
+        return [
+            refused.get(entry.job.id)
+            or (next(rest) if entry.flow in flows else self._flows.too_many())
+            for entry in entries
+        ]
 
 
 def _unless_refused(kept: Kept) -> Submitted:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from datetime import timedelta
 from typing import Final
 
-from asyncpg import LockNotAvailableError, TransactionRollbackError
-
-from internal.adapters.postgres.database import Database, Hot, Row
+from internal.adapters.postgres.database import Database, Row
 from internal.adapters.postgres.partitions import make_partitions
 from internal.adapters.postgres.statements import statement
 from internal.adapters.postgres.work import record_ends, topics_of
@@ -19,13 +16,6 @@ from internal.domain.ports.feed import Topic, Wakeups
 from internal.domain.ports.work import Finish, Lease
 from internal.domain.retry import Backoff, Strategy
 
-PRUNED_AT_ONCE: Final = 1000
-# A minute's: more than 150 a second.
-BATCHES_PRUNED_AT_ONCE: Final = 10_000
-# Of a day of which fewer jobs are over, they are deleted one by one: half a second's work.
-PRUNED_SINGLY: Final = 10_000
-# Ten million jobs take about half a minute.
-RETIRE_TIMEOUT_S: Final = 600.0
 # Any constant will do, as long as nothing else on this database takes the same advisory lock.
 FOLD_LOCK: Final = 0x57494E44_464F4C44
 
@@ -36,81 +26,22 @@ SETTLED_WAKES: Final = {
     "told": Topic.OUTBOX,
 }
 
-_log = logging.getLogger(__name__)
-
 # How soon to look again at a gate that another process looks at.
 GATE_TAKEN: Final = timedelta(milliseconds=10)
 
 # A lost attempt is tried again without backoff.
 NO_BACKOFF: Final = Backoff(Strategy.FIXED, base_ms=0, max_ms=0)
 
-LANES_PRUNED_AT_ONCE: Final = 10_000
-
 NEXT_EXPIRY: Final = "select extract(epoch from min(at) - now())::float8 from expiry"
-
-# Rows that only mattered for a while; nobody misses them.
-SWEEPS: Final = (
-    "delete from ticket where expires_at < now()",
-    "delete from login_failure where at < now() - interval '1 hour'",
-    "delete from session where expires_at < now() - interval '1 day'",
-    "delete from listener where expires_at < now()",
-    "delete from feed where at < now() - interval '10 minutes'",
-    "delete from bucket where at < now() - interval '1 day'",  # by then it is full
-    f"select prune_lanes('1 hour', {LANES_PRUNED_AT_ONCE})",
-    # Of users who are gone.
-    """
-    delete from gate_note n
-    where not exists (select from queue where id = n.queue_id)
-      and not exists (select from lane where id = n.lane_id)
-    """,
-    # Whoever let jobs through that no worker serves any more is to take them back.
-    """
-    insert into gate_note (queue_id)
-    select distinct f.queue_id
-    from lane l
-    join flow f on f.id = l.flow_id
-    where f.route not in (select unnest(routes) from worker where expires_at > now())
-      and exists (select from ready where flow_id = f.id and lane_id = l.id)
-    """,
-    "delete from minute where at < now() - interval '25 hours'",
-    "delete from minute_wait where at < now() - interval '25 hours'",
-    "delete from operation where finished_at < now() - interval '30 days'",
-    """
-    delete from worker w
-    where expires_at < now() - interval '1 minute' -- longer than any claim takes
-      and not exists (select from lease where worker_id = w.id)
-    """,
-)
-
-
-# A failure that comes again is noted again, so by then the jobs that failed with it are over; those
-# of its texts that something has kept for longer stay with it.
-FAILURE_SWEEP: Final = """
-    delete from failure f
-    where noted_at < now() - $1::interval - interval '2 days'
-      and not exists (
-        select from finished
-        where user_id = f.user_id and status = 5 and fingerprint = f.fingerprint)
-"""
 
 
 class PostgresUpkeep:
     """Each duty is a few short statements."""
 
-    def __init__(
-        self,
-        database: Database,
-        wakeups: Wakeups,
-        *,
-        aging: timedelta,
-        retention: timedelta,
-        retention_failed: timedelta,
-    ) -> None:
+    def __init__(self, database: Database, wakeups: Wakeups, *, aging: timedelta) -> None:
         self._database = database
         self._wakeups = wakeups
         self._aging = aging
-        self._retention = retention
-        self._retention_failed = retention_failed
 
     async def stage_due(self, limit: int) -> tuple[int, timedelta | None]:
         async with self._database.hot() as connection:
@@ -180,46 +111,6 @@ class PostgresUpkeep:
         async with self._database.hot() as connection:
             while await connection.fetchval(query):
                 pass
-
-    async def prune(self) -> None:
-        async with self._database.hot() as connection:
-            for sweep in SWEEPS:
-                await connection.execute(sweep)
-            values = (self._retention, self._retention_failed, BATCHES_PRUNED_AT_ONCE)
-            await connection.execute(statement("prune_batches"), *values)
-            await connection.execute(FAILURE_SWEEP, self._retention_failed)
-            if not await self._retire_days(connection):
-                return
-            pruned = PRUNED_AT_ONCE
-            while pruned == PRUNED_AT_ONCE:
-                values = (self._retention, self._retention_failed, PRUNED_AT_ONCE)
-                pruned = await connection.fetchval(statement("prune"), *values)
-
-    async def _retire_days(self, connection: Hot) -> bool:
-        """Forget many jobs of a day at once; False when it is left to others or to later."""
-        retired: int | None = 1
-        try:
-            while retired:
-                retired = await self._retire_day(connection)
-        except (LockNotAvailableError, TransactionRollbackError) as error:
-            _log.info("a day is in use: it is retired later", extra={"error": str(error)})
-            return False
-        return retired is not None
-
-    async def _retire_day(self, connection: Hot) -> int | None:
-        query = """
-            select retire_day(
-              ((now() - least($1::interval, $2::interval)) at time zone 'UTC')::date, $1, $2, $3)
-        """
-        values = (self._retention, self._retention_failed, PRUNED_SINGLY)
-        async with connection.transaction():
-            await connection.execute(f"set local statement_timeout = '{RETIRE_TIMEOUT_S}s'")
-            retired: int | None = await connection.fetchval(
-                query, *values, timeout=RETIRE_TIMEOUT_S
-            )
-        if retired:
-            _log.info("forgot the finished jobs of a day", extra={"jobs": retired})
-        return retired
 
 
 def _lost(row: Row, now: float) -> Finish:

@@ -21,10 +21,23 @@ class Queues(Protocol):
         """Make these the queue's limits, and the queue where there is none.
 
         On return no job starts against them; those that run already run on and are counted.
+
+        Raises:
+            LimitReachedError: when it would be one queue too many.
         """
 
     async def pause(self, actor: Actor, name: str, *, paused: bool) -> bool:
         """Stop or go on starting the queue's jobs; whether there is such a queue.
 
         What is asked for twice changes nothing.
+        """
+
+    async def delete(self, actor: Actor, name: str) -> bool:
+        """Forget the queue with its settings; whether there was such a queue.
+
+        A job that is submitted at the same moment is either seen by this, or makes the queue again.
+        Finished jobs stay for as long as any other.
+
+        Raises:
+            QueueNotEmptyError: when it has unfinished jobs.
         """

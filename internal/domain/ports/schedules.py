@@ -54,6 +54,9 @@ class ScheduleStore(Protocol):
             NameTakenError: when the user has another one of this name.
         """
 
+    async def is_busy(self, actor: Actor, schedule: Schedule) -> bool:
+        """Whether the job of its last slot or run has not ended."""
+
     async def note_run(self, actor: Actor, schedule_id: UUID, job_id: UUID) -> None:
         """Note the job of a run that its owner asked for; nothing when the schedule is gone."""
 
@@ -73,12 +76,17 @@ class Firing(msgspec.Struct, frozen=True):
     patient: tuple[datetime, ...] = ()
 
 
+class Decide(Protocol):
+    """Says what becomes of a schedule that is due."""
+
+    def __call__(self, schedule: Schedule, now: datetime, *, is_busy: bool) -> Firing:
+        """`is_busy`: it skips overlaps, and the job of its last slot or run has not ended."""
+
+
 class DueSchedules(Protocol):
     """Running schedules, by any number of processes at once."""
 
-    async def fire(
-        self, limit: int, decide: Callable[[Schedule, datetime], Firing]
-    ) -> timedelta | None:
+    async def fire(self, limit: int, decide: Decide) -> timedelta | None:
         """Run up to `limit` schedules that are due; when to look again, None when nothing is.
 
         Each is locked, and those that others hold are left to them. Jobs are kept and schedules

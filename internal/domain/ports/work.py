@@ -249,6 +249,3 @@ class Upkeep(Protocol):
         Raises:
             UnavailableError: when others are too busy with them just now.
         """
-
-    async def prune(self) -> None:
-        """Drop what nobody needs any more: dead workers, old tickets, failures, events, minutes."""

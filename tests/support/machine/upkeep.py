@@ -56,7 +56,7 @@ class Upkeep(Bench):
             return
         age = "update finished set since = now() - interval '8 days' where job_id = any($1)"
         self.world.execute(age, old)
-        self.do("prune", self.store.upkeep.prune())
+        self.do("prune", self.store.sweep())
         vanished = self.model.jobs.keys() - self.world.seen().keys()
         self.aged |= set(old)
         for job_id in vanished:

@@ -37,6 +37,7 @@ EXAMPLES: Final = {
     ),
     "queue": Examples(parameters=NAME, answers={200: ANSWER}),
     "setQueue": Examples(parameters=NAME, body=SETTINGS, answers={200: ANSWER}),
+    "deleteQueue": Examples(parameters=NAME),
     "pauseQueue": Examples(
         parameters=NAME,
         answers={200: QueueAnswer(replace(EMAIL, paused=True, drain_seconds=None))},

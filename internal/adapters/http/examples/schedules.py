@@ -20,6 +20,7 @@ from internal.adapters.http.schedule_shapes import (
     ScheduleAnswer,
     SchedulesAnswer,
 )
+from internal.domain.schedules import Overlap
 from internal.domain.slots import Missed
 
 ID: Final = {"id": story.SCHEDULE_ID}
@@ -34,6 +35,7 @@ HOURLY: Final = {
     "name": "hourly digest",
     "every_ms": 3_600_000,
     "missed": Missed.SKIP,
+    "overlap": Overlap.SKIP,
     "job": story.DIGEST,
 }
 # Seven o'clock in Berlin, in winter.
@@ -45,6 +47,7 @@ MADE: Final = Schedule(
     every_ms=None,
     timezone="Europe/Berlin",
     missed=Missed.ONCE,
+    overlap=Overlap.QUEUE,
     paused=False,
     job=Raw(msgspec.json.encode(story.DIGEST)),
     next_run_at=NEXT,
@@ -64,6 +67,7 @@ REPLACED: Final = replace(
     every_ms=3_600_000,
     timezone="UTC",
     missed=Missed.SKIP,
+    overlap=Overlap.SKIP,
     next_run_at=at(16),
     updated_at=at(15),
 )

@@ -63,6 +63,8 @@ ticket = Table(
     Column("session_id", Uuid, ForeignKey("session.id", ondelete="CASCADE"), nullable=False),
     Column("token_expires_at", Moment, nullable=False),
     Column("expires_at", Moment, nullable=False),
+    Index("ticket_by_expiry", "expires_at"),
+    Index("ticket_by_session", "session_id"),
 )
 
 login_failure = Table(

@@ -127,6 +127,7 @@ schedule = Table(
     Column("timezone", Text, nullable=False),
     Column("anchor", Moment, nullable=False),
     Column("missed", Text, nullable=False),
+    Column("overlap", Text, nullable=False, server_default="queue"),
     Column("paused", Boolean, nullable=False),
     Column("job", Text, nullable=False),
     Column("next_run_at", Moment),
@@ -139,6 +140,7 @@ schedule = Table(
     UniqueConstraint("user_id", "name", name="schedule_name"),
     CheckConstraint("(cron is null) <> (every_ms is null)", name="schedule_timing"),
     CheckConstraint("missed in ('skip', 'once', 'all')", name="schedule_missed"),
+    CheckConstraint("overlap in ('queue', 'skip')", name="schedule_overlap"),
     CheckConstraint("not paused or next_run_at is null", name="schedule_paused"),
     CheckConstraint("held_until is null or next_run_at is not null", name="schedule_held"),
     Index(

@@ -56,6 +56,7 @@ minute = Table(
     Column("at", Moment, primary_key=True),
     Column("succeeded", Integer, nullable=False),
     Column("failed", Integer, nullable=False),
+    Index("minute_by_time", "at"),
 )
 
 minute_wait = Table(
@@ -65,6 +66,7 @@ minute_wait = Table(
     Column("at", Moment, primary_key=True),
     Column("bucket", SmallInteger, primary_key=True, autoincrement=False),
     Column("jobs", Integer, nullable=False),
+    Index("minute_wait_by_time", "at"),
 )
 
 listener = Table(

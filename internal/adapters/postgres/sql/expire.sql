@@ -1,6 +1,7 @@
 -- Cancel waiting jobs whose time to be worth running is over. $1 how many.
--- One that runs is left alone and looked at again, since it may come back to wait; so is one that
--- somebody is moving just now, as whoever moves jobs holds locks that others wait for.
+-- One that runs is left alone and looked at again, since it may come back to wait: after as long as its
+-- time is over by then, five minutes at most. So is one that is being moved just now, since what moves
+-- jobs holds locks that others wait for.
 with due as materialized (
   select ctid as place, job_id, user_id
   from expiry
@@ -93,17 +94,20 @@ noted as (
   returning id
 ),
 over as materialized (
-  select place, job_id
+  select place, job_id, j.expires_at
   from due d
+  cross join lateral (select expires_at from job where id = d.job_id limit 1) j
   where not exists (select from taken t where t.job_id = d.job_id)
     and (select true from finished f
          where f.user_id = d.user_id and f.status in (4, 5, 6) and f.job_id = d.job_id
          limit 1) is null
-    and (select true from job where id = d.job_id limit 1)
 ),
 later as (
-  update expiry set at = now() + interval '1 second'
-  where ctid = any(array(select place from over))
+  update expiry e
+  set at = now() + least(greatest(now() - o.expires_at, interval '1 second'), interval '5 minutes')
+  from over o
+  where e.ctid = o.place
+    and e.ctid = any(array(select place from over))
 ),
 forgotten as (
   delete from expiry

@@ -52,6 +52,8 @@ totals as (
   select flow_id, user_id, sum(blocked), sum(scheduled), sum(queued), sum(running),
          sum(succeeded), sum(failed), sum(canceled)
   from noted
+  -- of a user who is gone there is no flow to count for
+  where flow_id in (select id from flow where id = any(array(select distinct flow_id from noted)))
   group by flow_id, user_id
   order by flow_id
   on conflict (flow_id) do update

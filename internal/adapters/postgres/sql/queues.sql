@@ -8,6 +8,8 @@ with page as materialized (
   where user_id = $1
     and name > $3
     and ($2::text is null or name = $2)
+    -- One that was deleted is there again while it has work: a finished job may have been retried.
+    and case when retired then (select unfinished from jobs_of_queue(id)) > 0 else true end
   order by name
   limit $4
 )

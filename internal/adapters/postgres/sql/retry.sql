@@ -15,13 +15,13 @@ with taken as (
 keyed as materialized (
   select t.*, coalesce(j.concurrency_key, '') as concurrency_key,
          coalesce(j.rate_key, '') as rate_key,
-         w.is_blocked,
+         j.expires_at, w.is_blocked,
          not w.is_blocked
            and (f.limited or j.concurrency_key is not null or j.rate_key is not null) as is_gated
   from taken t
   cross join lateral (select limited from flow where id = t.flow_id limit 1) f
   cross join lateral (
-    select concurrency_key, rate_key, parents from job
+    select concurrency_key, rate_key, parents, expires_at from job
     where id = t.job_id and user_id = $1
     limit 1
   ) j
@@ -86,6 +86,13 @@ held as (
 noted as (
   insert into gate_note (lane_id)
   select lane_id from lined where lane_id is not null and not is_blocked
+),
+expiring as (
+  -- A time to come counts again; one that has passed does not: the retry was asked for after it.
+  insert into expiry (job_id, user_id, at)
+  select k.job_id, k.user_id, k.expires_at from keyed k where k.expires_at > now()
+  -- a new row in any case, as sweep_expiry.sql needs it
+  on conflict (job_id) do update set at = excluded.at
 ),
 looking as (
   -- What was canceled by its end may rise again. And what it waits for may have ended meanwhile.

@@ -1,10 +1,11 @@
 -- Keep new jobs, each with its place in line or in time, in one round trip.
 -- $1 batch, $2 aging step, then a column of values each; one whose values are all alike comes with
--- the first of them only, and one without any comes empty. $29 and $30 are the first and the last
+-- the first of them only, and one without any comes empty. $30 and $31 are the first and the last
 -- job that the batch was to have.
 -- One with parents is blocked; what it waits for is written next (ties.py).
--- Answers with its time, and with the jobs it left out because their keys exist.
-with input as materialized (
+-- Answers with its time, and with the jobs it left out because their keys exist. Where a flow is gone
+-- or retired (flows.py) it writes nothing, and answers with those that are not.
+with offered as materialized (
   select coalesce(user_id, ($3::uuid[])[1]) as user_id,
          coalesce(flow_id, ($4::int[])[1]) as flow_id,
          id,
@@ -21,18 +22,38 @@ with input as materialized (
          coalesce(timeout_ms, ($16::int[])[1]) as timeout_ms,
          tags,
          coalesce(run_at, now() + delay_ms * interval '1 ms') as run_at,
-         key, request_hash, concurrency_key, rate_key, expires_at,
+         key, request_hash, concurrency_key, rate_key,
+         case when expires_in_ms is null then expires_at
+              else greatest(coalesce(run_at, now() + delay_ms * interval '1 ms'), now())
+                   + expires_in_ms * interval '1 ms' end as expires_at,
          name, parents, runs_anyway, is_awaited
   from unnest($3::uuid[], $4::int[], $5::uuid[], $6::text[], $7::text[], $8::text[],
               $9::smallint[], $10::text[], $11::smallint[], $12::text[], $13::bigint[],
               $14::bigint[], $15::float8[], $16::int[], $17::text[], $18::timestamptz[],
               $19::text[], $20::bytea[], $21::text[], $22::text[], $23::timestamptz[],
-              $24::bigint[], $25::text[], $26::smallint[], $27::boolean[], $28::boolean[])
+              $24::bigint[], $25::text[], $26::smallint[], $27::boolean[], $28::boolean[],
+              $29::bigint[])
     as i(user_id, flow_id, id, type, queue, route,
          priority, payload, max_attempts, strategy, base_ms,
          max_ms, jitter, timeout_ms, tags, run_at,
          key, request_hash, concurrency_key, rate_key, expires_at, delay_ms,
-         name, parents, runs_anyway, is_awaited)
+         name, parents, runs_anyway, is_awaited, expires_in_ms)
+),
+wanted as materialized (
+  select distinct flow_id from offered
+),
+flows as materialized (
+  -- KEY SHARE keeps out who retires a queue or forgets it (FOR UPDATE), as wake_flows does later.
+  select id, limited
+  from flow
+  where id = any(array(select flow_id from wanted))
+    and not retired
+  order by id
+  for key share
+),
+input as not materialized (
+  select * from offered
+  where (select count(*) from flows) = (select count(*) from wanted)
 ),
 keyed as (
   insert into idempotency (user_id, key, request_hash, job_id)
@@ -45,12 +66,6 @@ keyed as (
   on conflict do nothing
   returning job_id
 ),
-limited as materialized (
-  select id
-  from flow
-  where id = any(array(select distinct flow_id from input))
-    and limited
-),
 fresh as materialized (
   select input.*,
          coalesce(is_awaited, false) as awaited,
@@ -59,7 +74,7 @@ fresh as materialized (
          parents is null and coalesce(run_at > now(), false) as later,
          parents is null
            and (concurrency_key is not null or rate_key is not null
-                or flow_id = any(array(select id from limited))) as is_gated
+                or flow_id = any(array(select id from flows where limited))) as is_gated
   from input
   where key is null or id in (select job_id from keyed)
 ),
@@ -101,9 +116,10 @@ kept as (
 ),
 batched as (
   insert into batch as b (id, user_id, total, first_job, last_job, waits_for)
-  select $1, ($3::uuid[])[1], (select count(*) from fresh), $29::uuid, $30::uuid,
+  select $1, ($3::uuid[])[1], (select count(*) from fresh), $30::uuid, $31::uuid,
          (select id from fresh order by id desc limit 1)
   where $1::uuid is not null
+    and exists (select from input)
   -- by a second statement, about jobs whose keys were given free meanwhile
   on conflict (id) do update
   set total = b.total + excluded.total,
@@ -175,6 +191,7 @@ told as (
   returning id
 )
 select now() as now,
+       array(select flow_id from wanted where flow_id not in (select id from flows)) as gone,
        exists (select from told) as told,
        exists (select from noted) as noted,
        array(select id from input
