@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Final
 
@@ -22,8 +22,8 @@ JOBS_BETWEEN: Final = 2_000 if LONG else 80
 
 
 @pytest.fixture
-async def pair(tmp_path: Path) -> AsyncIterator[Pair]:
-    made = Pair(tmp_path)
+async def pair(server_folder: Path) -> AsyncIterator[Pair]:
+    made = Pair(server_folder)
     try:
         await made.start()
         await migrate_up(made.url)
@@ -34,7 +34,7 @@ async def pair(tmp_path: Path) -> AsyncIterator[Pair]:
 
 @pytest.mark.timeout(900 if LONG else 180)
 async def test_failovers_lose_no_job_double_none_and_need_no_restart(
-    pair: Pair, tmp_path: Path
+    pair: Pair, tmp_path: Path, report: Callable[[str], None]
 ) -> None:
     async with installation(pair.url, tmp_path, apis=2, workers=2) as running:
         async with load(running, per_second=PER_SECOND, sleep_ms=100) as sent:
@@ -46,4 +46,4 @@ async def test_failovers_lose_no_job_double_none_and_need_no_restart(
             await sent.goes_on(JOBS_BETWEEN)
         tally = await check_all_done(pair.url, running)
         running.check_none_ended()
-    print(f"{FAILOVERS} failovers: {sent.summary()}; {tally}")
+    report(f"{FAILOVERS} failovers: {sent.summary()}; {tally}")
