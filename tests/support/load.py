@@ -8,7 +8,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 import httpx
@@ -38,6 +38,7 @@ class Load:
         self.acknowledged: dict[str, UUID] = {}
         self.acknowledged_at: list[float] = []
         self.refusals: Counter[str] = Counter()
+        self.token = token
         self._urls = itertools.cycle(urls)
         self._headers = {"Authorization": f"Bearer {token}"}
         self._job = {"type": "journaled", "payload": {"sleep_ms": sleep_ms}}
@@ -59,6 +60,14 @@ class Load:
                 if self._stopped.is_set():
                     return
                 sending.create_task(self._submit(client, f"key {number}"))
+
+    async def submit_batch(self, jobs: Sequence[dict[str, Any]]) -> set[UUID]:
+        """Submit other jobs beside the load, to servers that are all there; their ids."""
+        async with httpx.AsyncClient(headers=self._headers, timeout=60) as client:
+            url = f"{next(self._urls)}/v1/jobs/batch"
+            answer = await client.post(url, json={"jobs": jobs})
+        assert answer.is_success, answer.text
+        return {UUID(each["id"]) for each in answer.json()["data"]["jobs"]}
 
     def stop(self) -> None:
         """Begin no further job."""
