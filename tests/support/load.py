@@ -28,8 +28,8 @@ _PATIENCE_S: Final = 300
 class Load:
     """Jobs of one user, each under a key of its own and sent until it is acknowledged.
 
-    A request that got no answer, or 503, is sent again to the next server: that is what keys are
-    for. Any other answer is a fault.
+    A request that got no answer, or 503 with Retry-After, is sent again to the next server: that
+    is what keys are for. Any other answer is a fault.
     """
 
     def __init__(
