@@ -115,8 +115,7 @@ async def installation(
     database_url: str, folder: Path, *, apis: int = 1, workers: int = 1, **settings: str
 ) -> AsyncIterator[Installation]:
     """Start so many processes that run the journal's handler; none is left in the end."""
-    journal = folder / "journal"
-    journal.touch()
+    journal = _empty_journal(folder)
     usual = {
         "DATABASE_URL": database_url,
         "PYTHONPATH": str(ROOT),
@@ -135,6 +134,13 @@ async def installation(
         for _ in range(workers):
             await running.start_worker()
         yield running
+
+
+def _empty_journal(folder: Path) -> Path:
+    folder.mkdir(exist_ok=True)
+    journal = folder / "journal"
+    journal.touch()
+    return journal
 
 
 async def is_ready(url: str) -> bool:

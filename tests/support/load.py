@@ -129,11 +129,12 @@ async def load(running: Installation, *, per_second: float, sleep_ms: int) -> As
 async def check_all_done(database_url: str, running: Installation) -> Tally:
     """Wait until nothing is left to do; each accepted job was done once, and there is no other."""
     async with open_store(database_url) as store:
-        await eventually(lambda: _is_all_done(store), within_s=_PATIENCE_S, every_s=0.1)
+        await eventually(lambda: is_all_done(store), within_s=_PATIENCE_S, every_s=0.1)
         return await check_each_done_once(store, running.accepted, read_journal(running.journal))
 
 
-async def _is_all_done(store: Store) -> bool:
+async def is_all_done(store: Store) -> bool:
+    """Whether every job has ended."""
     query = "select not exists (select from job_state where status < 4)"
     async with store.database.hot() as connection:
         return bool(await connection.fetchval(query))
