@@ -54,6 +54,7 @@ def disk(server_folder: Path) -> Iterator[Path]:
 def postgres(disk: Path) -> Iterator[EmbeddedServer]:
     server = EmbeddedServer(disk, options=SMALL)
     yield server
+    print((disk / "postgres.log").read_text(errors="replace")[-5_000:])  # shown if it failed
     (disk / "ballast").unlink(missing_ok=True)
     server.stop()
 
