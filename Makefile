@@ -23,7 +23,7 @@ TRIALS := $(addprefix tests/e2e/test_,failover.py rolling_restart.py disturbance
 # $(call quietly,command): its output is shown only if it fails.
 quietly = $(1) >$(LOG) 2>&1 || { cat $(LOG); exit 1; }
 
-.PHONY: help run test chaos trials check check-python check-web check-container format api-types bench bench-publish schema screenshots lock clean browser
+.PHONY: help run test chaos trials check check-python check-web check-container format api-types bench bench-publish bench-compare schema screenshots lock clean browser
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1|\2/p' Makefile | while IFS='|' read -r target text; do printf '%-18s %s\n' "$$target" "$$text"; done
@@ -81,6 +81,9 @@ bench: .venv/.dev ## Measure Windlass beside other queues (FULL=1 for all of it,
 
 bench-publish: .venv/.dev ## Put the last figures into the README, docs/performance.md and their picture
 	@$(BIN)/python -m benchmarks.publish
+
+bench-compare: .venv/.dev ## Measure this checkout beside another by turns (AGAINST=../other, ARGS=--help)
+	@$(BIN)/python -m benchmarks.compare $(if $(AGAINST),--against $(AGAINST)) $(ARGS)
 
 schema: .venv/.dev ## Draw the tables again: docs/schema.md
 	@$(BIN)/python docs/schema.py
