@@ -18,10 +18,12 @@ WEB_SOURCES := $(shell find web -mindepth 1 \( -name node_modules -o -name dist 
 # The scripts in node_modules/.bin look for `node` on the PATH.
 NPM := PATH="$(CURDIR)/$(BIN):$$PATH" npm --prefix web --no-audit --no-fund
 
+TRIALS := $(addprefix tests/e2e/test_,failover.py rolling_restart.py disturbances.py full_disk.py backup.py)
+
 # $(call quietly,command): its output is shown only if it fails.
 quietly = $(1) >$(LOG) 2>&1 || { cat $(LOG); exit 1; }
 
-.PHONY: help run test chaos check check-python check-web check-container format api-types bench bench-publish schema screenshots lock clean browser
+.PHONY: help run test chaos trials check check-python check-web check-container format api-types bench bench-publish bench-compare schema screenshots lock clean browser
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1|\2/p' Makefile | while IFS='|' read -r target text; do printf '%-18s %s\n' "$$target" "$$text"; done
@@ -33,7 +35,7 @@ test: .venv/.dev web/dist/index.html browser ## Run every test
 	@$(NPM) test
 	@$(BIN)/pytest --numprocesses 2 --dist loadfile
 
-chaos: .venv/.dev ## Random histories, crashes and large tables, for long (STEPS=20000 ROUNDS=20 JOBS=20000 SEED=1 ROWS=1000000 GROWTH=100000)
+chaos: .venv/.dev ## Random histories, crashes, large tables and trials, for long (STEPS=20000 ROUNDS=20 JOBS=20000 SEED=1 ROWS=1000000 GROWTH=100000)
 	@WINDLASS_CHAOS_STEPS=$(or $(STEPS),20000) WINDLASS_CHAOS_ROUNDS=$(or $(ROUNDS),20) \
 		WINDLASS_CHAOS_JOBS=$(or $(JOBS),20000) WINDLASS_CHAOS_SEED=$(or $(SEED),1) \
 		WINDLASS_CHAOS_ROWS=$(or $(ROWS),1000000) WINDLASS_CHAOS_GROWTH=$(or $(GROWTH),100000) \
@@ -43,6 +45,10 @@ chaos: .venv/.dev ## Random histories, crashes and large tables, for long (STEPS
 		tests/integration/test_gate_histories.py tests/integration/test_gate_storm.py \
 		tests/integration/test_dependency_histories.py \
 		tests/e2e/test_crashes.py tests/e2e/test_gates.py
+	@$(MAKE) trials
+
+trials: .venv/.dev ## What operators meet, at full size: failovers, restarts, freezes, a full disk, a restore (ONLY=failover for some)
+	@WINDLASS_TRIALS=1 $(BIN)/pytest $(if $(ONLY),-k '$(ONLY)') $(TRIALS)
 
 check: check-python check-web check-container ## Check format, lint, types, import contracts and the container files
 
@@ -76,6 +82,9 @@ bench: .venv/.dev ## Measure Windlass beside other queues (FULL=1 for all of it,
 
 bench-publish: .venv/.dev ## Put the last figures into the README, docs/performance.md and their picture
 	@$(BIN)/python -m benchmarks.publish
+
+bench-compare: .venv/.dev ## Measure this checkout beside another by turns (AGAINST=../other, ARGS=--help)
+	@$(BIN)/python -m benchmarks.compare $(if $(AGAINST),--against $(AGAINST)) $(ARGS)
 
 schema: .venv/.dev ## Draw the tables again: docs/schema.md
 	@$(BIN)/python docs/schema.py

@@ -62,7 +62,7 @@ def answer(name: str, command: Command, environment: Mapping[str, str]) -> dict[
         BenchError: with the last line of its log, also when it does not end.
     """
     with (
-        (LOGS / f"{name}.out").open("w+b") as output,
+        log_of(name).with_suffix(".out").open("w+b") as output,
         running(name, command, environment, output=output) as process,
     ):
         try:

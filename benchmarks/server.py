@@ -25,30 +25,30 @@ class Server:
 
     def __init__(self, dsn: str) -> None:
         self._any = urlsplit(dsn)
-        self._dsn = self._of("postgres")
+        self.dsn = self._of("postgres")
 
     def version(self) -> str:
         """PostgreSQL's own, such as 18.1."""
-        (row,) = sql.fetch(self._dsn, "show server_version")
+        (row,) = sql.fetch(self.dsn, "show server_version")
         return str(row[0])
 
     def prepare(self, name: str, install: Callable[[str], None]) -> None:
         """Make the original that `fresh` copies."""
         original = _original(name)
-        sql.execute(self._dsn, f"create database {original}")
+        sql.execute(self.dsn, f"create database {original}")
         install(self._of(original))
 
     def fresh(self, name: str) -> str:
         """The DSN of a new copy; the one before it is dropped."""
         original = _original(name)
         self.drop(name)
-        sql.fetch(self._dsn, FREE, original)
-        sql.execute(self._dsn, f"create database {name} template {original}")
+        sql.fetch(self.dsn, FREE, original)
+        sql.execute(self.dsn, f"create database {name} template {original}")
         return self._of(name)
 
     def drop(self, name: str) -> None:
         """Give the room of the last copy back."""
-        sql.execute(self._dsn, f"drop database if exists {name} with (force)")
+        sql.execute(self.dsn, f"drop database if exists {name} with (force)")
 
     def _of(self, database: str) -> str:
         return urlunsplit(self._any._replace(path=f"/{database}"))

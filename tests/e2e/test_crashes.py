@@ -8,11 +8,9 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
 from functools import partial
-from itertools import pairwise
 from pathlib import Path
 from random import Random
 from typing import Any, Final
@@ -23,20 +21,17 @@ import pytest
 
 from internal.adapters.embedded import EmbeddedServer
 from internal.adapters.embedded.postmaster import postmaster
-from internal.adapters.postgres.codes import OUTCOMES, STATUSES
 from internal.bootstrap.migrations import migrate_up
 from internal.domain.accounts import Actor
 from internal.domain.errors import UnavailableError
 from internal.domain.handlers import Handlers
-from internal.domain.jobs import Outcome, Status
 from internal.domain.submission import NewJob, Submission, accept
 from tests.support.conditions import eventually
 from tests.support.fleet import Fleet, fleet
-from tests.support.invariants import violations
-from tests.support.journal import PATH, Journal, journaled, read_journal
+from tests.support.journal import PATH, journaled, read_journal
+from tests.support.records import Tally, check_each_done_once
 from tests.support.serving import kill_postgres
 from tests.support.store import DEFAULTS, Store, open_store
-from tests.support.truth import Truth
 
 ROUNDS: Final = int(os.environ.get("WINDLASS_CHAOS_ROUNDS", "0"))
 JOBS: Final = int(os.environ.get("WINDLASS_CHAOS_JOBS", "20000"))
@@ -91,10 +86,11 @@ async def test_whatever_is_killed_each_job_is_done_once(
         with fleet(WORKERS, settings, tmp_path) as workers:
             await chaos.run(workers)
             await workers.stop()
-        await chaos.check(read_journal(tmp_path / "journal"))
+        journal = read_journal(tmp_path / "journal")
+        tally = await check_each_done_once(store, chaos.accepted, journal, is_durable=True)
     if ROUNDS:
         with capsys.disabled():
-            print(chaos.summary(workers))
+            print(chaos.summary(workers, tally))
 
 
 class Round:
@@ -107,8 +103,6 @@ class Round:
         self.folder = folder
         self.random = Random(plan.seed)  # noqa: S311 - a seed makes the choices again
         self.accepted: list[UUID] = []
-        self.outcomes: Counter[Outcome] = Counter()
-        self.overtaken = 0
         self.database_kills = 0
 
     async def run(self, workers: Fleet) -> None:
@@ -193,63 +187,9 @@ class Round:
         except UnavailableError:
             return -1
 
-    async def check(self, journal: Journal) -> None:
-        """Everything accepted is there, and the record agrees with itself and with the journal."""
-        records = await self._records()
-        assert set(records) == set(self.accepted), "a job was lost, or made twice"
-        for job_id, attempts in records.items():
-            self._check_record(job_id, attempts, journal)
-        on_record = {(job_id, each["number"]) for job_id in records for each in records[job_id]}
-        assert set(journal.starts) <= on_record, "a handler ran, and there is no attempt of it"
-        await Truth(self.store, is_heard=False).check(set())
-        assert await violations(self.store, is_durable=True) == {}
-
-    async def _records(self) -> dict[UUID, list[dict[str, Any]]]:
-        query = """
-            select f.job_id, f.status as ended_as, f.number as starts,
-                   a.number, a.status, a.started_at, a.finished_at
-            from finished f
-            left join attempt a using (job_id)
-            order by f.job_id, a.number
-        """
-        records: dict[UUID, list[dict[str, Any]]] = {}
-        async with self.store.database.hot() as connection:
-            for row in await connection.fetch(query):
-                records.setdefault(row["job_id"], []).append(dict(row))
-        return records
-
-    def _check_record(self, job_id: UUID, attempts: list[dict[str, Any]], journal: Journal) -> None:
-        outcomes = [OUTCOMES[each["status"]] for each in attempts]
-        self.outcomes.update(outcomes)
-        numbers = [each["number"] for each in attempts]
-        assert STATUSES[attempts[0]["ended_as"]] is Status.SUCCEEDED
-        assert outcomes.count(Outcome.SUCCEEDED) == 1
-        assert outcomes[-1] is Outcome.SUCCEEDED
-        assert numbers == list(range(1, attempts[0]["starts"] + 1)), "a gap in the record"
-        for before, after in pairwise(attempts):
-            assert before["finished_at"] <= after["started_at"], "two leases at the same time"
-        for number, outcome in zip(numbers, outcomes, strict=True):
-            self._check_attempt((job_id, number), outcome, journal)
-
-    def _check_attempt(self, attempt: tuple[UUID, int], outcome: Outcome, journal: Journal) -> None:
-        """As its handler saw it; one that was lost may never have begun, or never have ended."""
-        starts, ends = journal.starts.get(attempt, []), journal.ends.get(attempt, [])
-        assert len(starts) <= 1, "an attempt was started twice"
-        assert len(ends) <= len(starts)
-        if outcome in {Outcome.SUCCEEDED, Outcome.FAILED}:
-            assert ends, "an end is on record that no handler came to"
-        job_id, number = attempt
-        successor = journal.starts.get((job_id, number + 1))
-        if successor and ends:
-            overlap = ends[0] > successor[0]
-            assert not overlap or outcome is Outcome.LOST, "two attempts ran at the same time"
-            self.overtaken += overlap
-
-    def summary(self, workers: Fleet) -> str:
+    def summary(self, workers: Fleet, tally: Tally) -> str:
         """For whoever reads the output of many rounds."""
-        ends = ", ".join(f"{count} {outcome}" for outcome, count in self.outcomes.most_common())
         return (
             f"round {self.plan.seed}: {len(self.accepted)} jobs, each done once; {workers.kills}"
-            f" workers and {self.database_kills} databases killed; attempts: {ends};"
-            f" {self.overtaken} ran on beside their successor after their lease was lost"
+            f" workers and {self.database_kills} databases killed; {tally}"
         )

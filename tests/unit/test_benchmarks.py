@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from benchmarks.compare import MORE_IS_BETTER, Compared, table
 from benchmarks.figures import jain, percentile, windows
 from benchmarks.lines import Wanted
 from benchmarks.report import check, report
@@ -71,3 +72,26 @@ def test_a_percentile_is_a_value_that_was_seen() -> None:
 
 def test_windows_overlap_and_count_idle_slots() -> None:
     assert windows({0: 1, 1: 2, 3: 4}, width=2, count=4) == [3, 2, 4]
+
+
+def compared(before: float, again: float, after: float) -> str:
+    """The row of the drain, and whether it passes, when every round gives these."""
+    names = {"before": before, "again": again, "after": after}
+    taken = {name: [dict.fromkeys(MORE_IS_BETTER, value)] * 3 for name, value in names.items()}
+    return table(taken).splitlines()[2]
+
+
+def test_a_checkout_may_lose_three_in_a_hundred() -> None:
+    assert compared(100, 100, 98).endswith("| 0.980 | 0.0% | ✓ |")
+    assert compared(100, 100, 96).endswith("| 0.960 | 0.0% | ✗ |")
+
+
+def test_a_loss_within_what_the_same_checkout_differs_by_passes() -> None:
+    assert compared(100, 105, 96).endswith("| 0.960 | 5.0% | ✓ |")
+    assert compared(100, 95, 94).endswith("| 0.940 | 5.0% | ✗ |")
+
+
+def test_more_is_worse_of_a_latency() -> None:
+    taken = {"before": [5.0], "again": [5.0], "after": [6.0]}
+    assert Compared(**taken).loss(more_is_better=False) == pytest.approx(0.2)
+    assert Compared(**taken).loss(more_is_better=True) == pytest.approx(-0.2)
