@@ -63,8 +63,8 @@ async def test_submissions_are_not_held_up_by_a_migration_that_waits(
         with pytest.raises(StartError):
             await migrating
 
-    # It waits for its lock for 1.5 s; the rest is for a busy machine.
-    assert slowest < 5
+    # It waits for its lock for 1.5 s; the rest is for a busy machine. Without a limit it is 15 s.
+    assert slowest < 10
 
 
 async def test_going_back_is_refused_while_processes_are_connected(database_url: str) -> None:
