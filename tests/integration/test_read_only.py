@@ -101,7 +101,7 @@ async def test_one_refused_write_costs_all_connections_of_that_time(
     await asyncio.gather(*(store.reads.attempts(actor, actor.user_id) for _ in range(50)))
     await switch.turn(read_only=False)
 
-    ends = []
+    ends: list[object] = []
     for _ in range(12):
         try:
             ends.append(await store.submit(actor))
