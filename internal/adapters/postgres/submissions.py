@@ -8,7 +8,8 @@ from datetime import timedelta
 from typing import Final
 from uuid import UUID
 
-from internal.adapters.postgres.database import Database, again
+from internal.adapters.postgres.contention import again
+from internal.adapters.postgres.database import Database
 from internal.adapters.postgres.flows import Flows
 from internal.adapters.postgres.groups import Groups
 from internal.adapters.postgres.intake import Entry, Intake, Kept, topics_of_kept
