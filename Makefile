@@ -23,7 +23,7 @@ TRIALS := $(addprefix tests/e2e/test_,failover.py rolling_restart.py disturbance
 # $(call quietly,command): its output is shown only if it fails.
 quietly = $(1) >$(LOG) 2>&1 || { cat $(LOG); exit 1; }
 
-.PHONY: help run test chaos trials check check-python check-web check-container format api-types bench bench-publish bench-compare schema screenshots lock clean browser
+.PHONY: help run test chaos trials check check-python check-web check-container format api-types bench bench-publish bench-compare schema screenshots lock clean browser databases
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1|\2/p' Makefile | while IFS='|' read -r target text; do printf '%-18s %s\n' "$$target" "$$text"; done
@@ -31,7 +31,7 @@ help: ## Show this list
 run: .venv/.runtime web/dist/index.html ## Start everything on http://127.0.0.1:8080 (settings pass through the environment)
 	@exec $(BIN)/windlass serve
 
-test: .venv/.dev web/dist/index.html browser ## Run every test
+test: .venv/.dev web/dist/index.html browser databases ## Run every test
 	@$(NPM) test
 	@$(BIN)/pytest --numprocesses 2 --dist loadfile
 
@@ -108,6 +108,21 @@ browser:
 		DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends chromium >>$(LOG) 2>&1; \
 	fi; \
 	[ -x /usr/bin/chromium ] || echo "No Chromium here: the browser tests are left out (CHROMIUM=path names one)."
+
+databases:
+	@if [ -x /usr/sbin/pgbouncer ] && [ -d /usr/lib/postgresql/15/bin ]; then exit 0; fi; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		echo "Installing PgBouncer and PostgreSQL 15 for the tests of the database ..."; \
+		apt-get update >$(LOG) 2>&1; \
+		mkdir -p /etc/postgresql-common/createcluster.d; \
+		echo "create_main_cluster = false" >/etc/postgresql-common/createcluster.d/windlass-tests.conf; \
+		for package in pgbouncer postgresql-15; do \
+			DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $$package >>$(LOG) 2>&1; \
+		done; \
+		rm /etc/postgresql-common/createcluster.d/windlass-tests.conf; \
+	fi; \
+	[ -x /usr/sbin/pgbouncer ] || echo "No PgBouncer here: its tests are left out."; \
+	[ -d /usr/lib/postgresql/15/bin ] || echo "No PostgreSQL 15 here: the tests on it, and those of TLS, are left out."
 
 .venv/bin/python:
 	@for python in $(PYTHON) python3.14 python3.13 python3.12 python3.11 python3; do \

@@ -10,7 +10,8 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
-from internal.adapters.postgres.database import again, open_database
+from internal.adapters.postgres.contention import again
+from internal.adapters.postgres.database import open_database
 from internal.adapters.postgres.faults import refusal_of
 from internal.adapters.postgres.statements import statement
 from internal.domain.errors import ContentionError, TimedOutError, UnavailableError

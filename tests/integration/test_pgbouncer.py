@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 
+import asyncpg
 import pytest
 
 from internal.adapters.postgres.fitness import UnfitError, require_fit, require_notifications
 from internal.adapters.postgres.session_settings import HOT
-from internal.adapters.postgres.wakeups import PostgresWakeups
 from internal.bootstrap.migrations import migrate_up
-from internal.domain.ports.feed import Topic
 from tests.support.conditions import eventually
 from tests.support.customer import customer
 from tests.support.serving import free_port, refusal, windlass
@@ -48,15 +47,29 @@ async def test_a_whole_windlass_runs_behind_session_mode(server: TcpServer) -> N
     settings = {"PORT": free_port(), "WINDLASS_JWT_SECRET": _SECRET}
     async with pgbouncer(server, "session") as pooled:
         settings["DATABASE_URL"] = pooled.url()
+        settings["WINDLASS_LISTEN_URL"] = server.url()
         async with customer(settings) as ada, windlass("serve", **settings) as serve:
             await serve.says("Windlass is ready")
             await ada.sign_up()
             await ada.submit(100, type="mock", payload={})
             await eventually(lambda: ada.has("succeeded", 100), within_s=60)
+            listening = await _listeners(server)
             serve.press_ctrl_c()
             assert await serve.end() == 0
+    assert listening == {"windlass api wake-ups", "windlass worker wake-ups"}
     assert "wait for the database" not in serve.output
     assert "wake-ups are down" not in serve.output
+
+
+async def _listeners(server: TcpServer) -> set[str]:
+    """The processes whose connection for wake-ups is there."""
+    connection = await asyncpg.connect(server.url())
+    rows = await connection.fetch(
+        "select application_name as name from pg_stat_activity"
+        " where application_name like '% wake-ups'"
+    )
+    await connection.close()
+    return {row["name"] for row in rows}
 
 
 @pytest.mark.parametrize(
@@ -92,19 +105,3 @@ async def test_notifications_do_not_come_through_transaction_mode(server: TcpSer
 async def test_a_listener_elsewhere_hears_nothing_and_is_refused(server: TcpServer) -> None:
     with pytest.raises(UnfitError, match="to the same database"):
         await require_notifications(server.url(), server.url("template1"))
-
-
-async def test_wake_ups_have_a_connection_past_the_pooler(server: TcpServer) -> None:
-    async with pgbouncer(server, "session"):
-        listener, sender = PostgresWakeups(server.url()), PostgresWakeups(server.url())
-        begun, heard = asyncio.Event(), asyncio.Event()
-        tasks = [asyncio.create_task(each.run()) for each in (listener, sender)]
-        with listener.subscribe(heard.set, Topic.READY), sender.subscribe(begun.set, Topic.READY):
-            async with asyncio.timeout(30):
-                await begun.wait()
-                await heard.wait()
-                heard.clear()
-                sender.send(Topic.READY)
-                await heard.wait()
-        for task in tasks:
-            task.cancel()

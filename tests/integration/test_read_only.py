@@ -1,4 +1,4 @@
-"""A server that takes no writes for a while costs no restart; whoever asks is told so."""
+"""A server that takes no writes for a while costs no restart, and clients hear of it."""
 
 from __future__ import annotations
 

@@ -21,6 +21,7 @@ from internal.adapters.http import frame
 from internal.adapters.http.app import Parts, build_app
 from internal.adapters.http.asgi import App
 from internal.adapters.http.dashboard import load_dashboard
+from internal.adapters.http.deadline import ANSWERED_WITHIN_S
 from internal.adapters.postgres.accounts import PostgresUsers
 from internal.adapters.postgres.edges import PostgresTies
 from internal.adapters.postgres.fleet import PostgresFleet
@@ -76,6 +77,7 @@ class Settings(msgspec.Struct, frozen=True):
     ping_s: float = 20.0
     pong_s: float = 20.0
     events_per_s: float = EVENTS_PER_S
+    answered_within_s: float = ANSWERED_WITHIN_S
 
 
 class SignedUp(msgspec.Struct):
@@ -191,6 +193,7 @@ def _parts(store: Store, hasher: BcryptHasher, settings: Settings) -> Parts:
         fleet=PostgresFleet(store.database),
         dashboard=load_dashboard(settings.dashboard),
         rate=RequestRate(settings.api_rate) if settings.api_rate else None,
+        answered_within_s=settings.answered_within_s,
     )
 
 

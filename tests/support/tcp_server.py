@@ -71,6 +71,17 @@ async def tcp_server(
     if not binaries.is_dir():
         pytest.skip(f"PostgreSQL 15 is not installed here ({binaries})")
     folder = Path(tempfile.mkdtemp(prefix="windlass-tcp-"))
+    try:
+        async with _started(folder, binaries, options, certificate=certificate) as server:
+            yield server
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@asynccontextmanager
+async def _started(
+    folder: Path, binaries: Path, options: Sequence[str], *, certificate: bool
+) -> AsyncIterator[TcpServer]:
     programs = Programs(binaries, server_user(folder / "data"))
     server = TcpServer(folder, free_port(), programs.user)
     if programs.user is not None:
@@ -82,7 +93,6 @@ async def tcp_server(
         options = (*options, *_certified(server))
     async with _running(server, programs, options):
         yield server
-    shutil.rmtree(folder, ignore_errors=True)
 
 
 @asynccontextmanager

@@ -7,7 +7,8 @@ from typing import Final
 from uuid import UUID
 
 from internal.adapters.postgres.codes import STATUSES
-from internal.adapters.postgres.database import Database, Hot, retrying_contention
+from internal.adapters.postgres.contention import retrying_contention
+from internal.adapters.postgres.database import Database, Hot
 from internal.adapters.postgres.statements import statement
 from internal.domain import jobs
 from internal.domain.accounts import Actor

@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import copy
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, nullcontext
-from functools import wraps
-from typing import Any, Final, ParamSpec, TypeAlias, TypeVar
+from typing import Any, Final, TypeAlias
 
 import asyncpg
 from asyncpg.pool import PoolConnectionProxy
-from sqlalchemy import event
-from sqlalchemy.engine import ExceptionContext
-from sqlalchemy.exc import DBAPIError, DisconnectionError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as NoConnectionError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
@@ -27,27 +23,21 @@ from internal.adapters.postgres.faults import (
     name_statement,
     refusal_of,
 )
+from internal.adapters.postgres.renewal import Age
 from internal.adapters.postgres.session_settings import HOT, SERVICE, SESSION
-from internal.domain.errors import ContentionError, TimedOutError, UnavailableError
+from internal.domain.errors import TimedOutError, UnavailableError
 
 # How long to wait for a free connection, and for one to be made: longer than a connect may take
 # (`dsn.py`), so that the log says which host did not answer.
 ACQUIRE_TIMEOUT_S: Final = 6.0
 # Readiness is asked for every few seconds, by something that gives up soon.
 CHECK_TIMEOUT_S: Final = 5.0
-# Statements lock in one order wherever there is one; where two parts meet that cannot, the server
-# ends one of them after a second.
-CONTENTIONS: Final = 3
-# A server that refuses every write must not have all connections made anew for each of them.
-RENEWED_EVERY_S: Final = 1.0
 
 _WHY_NOT_WRITABLE: Final = """
     select case when pg_is_in_recovery() then 'it is a standby'
                 when current_setting('transaction_read_only')::boolean then 'it is read-only' end
 """
 
-T = TypeVar("T")
-Arguments = ParamSpec("Arguments")
 
 Row: TypeAlias = asyncpg.Record
 # A pooled connection; asyncpg's own type differs by whether it is pooled.
@@ -63,7 +53,7 @@ class Database:
         self.pool = pool
         self._patience_s = patience_s
         self._turns: asyncio.Semaphore | None = None
-        self._age = _Age(engine)
+        self._age = Age(engine)
 
     def in_turns(self, most: int) -> Database:
         """The same pools for background work, which uses at most so many connections at a time.
@@ -173,57 +163,12 @@ class Database:
         return self.pool.get_idle_size() == 0 and self.pool.get_size() == self.pool.get_max_size()
 
 
-class _Age:
-    """Which of SQLAlchemy's connections are too old to be used: asyncpg's pool knows it itself."""
-
-    def __init__(self, engine: AsyncEngine) -> None:
-        self._renewed_at = 0.0
-        event.listen(engine.sync_engine, "connect", self._note)
-        event.listen(engine.sync_engine, "checkout", self._check)
-        event.listen(engine.sync_engine, "handle_error", _throw_away_stale)
-
-    def grows_old(self) -> bool:
-        """Take all connections made until now for too old; False when that was just done."""
-        now = time.monotonic()
-        if now - self._renewed_at < RENEWED_EVERY_S:
-            return False
-        self._renewed_at = now
-        return True
-
-    def _note(self, _connection: object, record: Any) -> None:
-        record.info["connected_at"] = time.monotonic()
-
-    def _check(self, _connection: object, record: Any, _proxy: object) -> None:
-        if record.info["connected_at"] < self._renewed_at:
-            raise DisconnectionError("made before the server changed")
-
-
-def _throw_away_stale(context: ExceptionContext) -> None:
-    if isinstance(driver_error(context.original_exception), STALE):
-        context.is_disconnect = True
-        context.invalidate_pool_on_disconnect = False  # `_Age` sees to the others
-
-
 def has_ended(connection: Hot) -> bool:
     """Whether a connection is closed; its pool takes one that closes back at once."""
     try:
         return connection.is_closed()
     except asyncpg.InterfaceError:
         return True
-
-
-async def again(work: Callable[[], Awaitable[T]]) -> T:
-    """Do something that is all or nothing; where others are in the way, a few times more.
-
-    Raises:
-        UnavailableError: when the database is away, or others do not cease to be in the way.
-    """
-    for _ in range(CONTENTIONS):
-        try:
-            return await work()
-        except ContentionError:
-            continue
-    return await work()
 
 
 def open_engine(
@@ -238,18 +183,6 @@ def open_engine(
     return create_async_engine(
         "postgresql+asyncpg://", async_creator=create, hide_parameters=True, **more
     )
-
-
-def retrying_contention(
-    method: Callable[Arguments, Awaitable[T]],
-) -> Callable[Arguments, Coroutine[Any, Any, T]]:
-    """`again` for each call of a method that is all or nothing."""
-
-    @wraps(method)
-    async def call(*arguments: Arguments.args, **named: Arguments.kwargs) -> T:
-        return await again(lambda: method(*arguments, **named))
-
-    return call
 
 
 async def open_database(dsn: str, *, name: str, size: int) -> Database:
