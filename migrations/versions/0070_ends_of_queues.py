@@ -23,6 +23,14 @@ create index ticket_by_expiry on ticket (expires_at);
 create index ticket_by_session on ticket (session_id);
 create index minute_by_time on minute (at);
 create index minute_wait_by_time on minute_wait (at);
+
+-- Whether a flow has notes is asked for each that may be forgotten.
+drop index counter_delta_by_user;
+create index counter_delta_by_user on counter_delta (user_id, flow_id);
+
+-- A lane goes with its flow. For the queue's sake too, all lanes would be read for each queue that
+-- goes: no index is on the queue alone.
+alter table lane drop constraint lane_queue_id_fkey;
 """
 
 # The flows that are missing or retired, made or taken into use again, with their queues. A user has
@@ -202,6 +210,12 @@ def downgrade() -> None:
         "drop index ticket_by_expiry, ticket_by_session, minute_by_time, minute_wait_by_time"
     )
     op.execute("alter table flow drop column retired")
+    op.execute("""
+        alter table lane add constraint lane_queue_id_fkey
+          foreign key (queue_id) references queue on delete cascade
+    """)
+    op.execute("drop index counter_delta_by_user")
+    op.execute("create index counter_delta_by_user on counter_delta (user_id)")
     op.execute("alter table queue drop column retired, drop column empty_since")
 
 

@@ -46,6 +46,7 @@ SKIPPING: Final = {
         "edit, failed",
         "places",
         "prune",
+        "unended jobs",
     ),
     *("inspect places", "inspect jobs"),
 }

@@ -6,7 +6,7 @@ from typing import Final
 
 from internal.adapters.postgres.database import Hot
 
-# A user with a queue for every ten jobs. The jobs are of nine days ago and have all ended, with
+# A user with a queue for every ten jobs. The jobs are of nine days ago and have all ended: with
 # keys, expiry, logs, replays, past payloads, failures and batches, and each with one before it as a
 # parent. And as many of all else that has an end.
 STATEMENTS: Final = (

@@ -197,7 +197,8 @@ def _skips(node: dict[str, Any], first_columns: Mapping[str, str]) -> bool:
     first = first_columns.get(node.get("Index Name", ""))
     if first is None or "Index Cond" not in node or not node["Actual Loops"]:
         return False
-    return re.search(rf"\b{first}\b", node["Index Cond"]) is None
+    named = first.strip('"')  # as a word of SQL's own is written
+    return re.search(rf"\b{named}\b", node["Index Cond"]) is None
 
 
 def _execute(prepared: Prepared, literals: Sequence[str]) -> str:

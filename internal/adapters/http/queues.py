@@ -70,7 +70,7 @@ class QueueRoutes:
         ]
 
     async def page(self, request: ApiRequest) -> QueuesAnswer:
-        """Every queue that you have submitted a job to or set limits of, by name.
+        """Every queue that has jobs or limits of yours, by name.
 
         Each is shown with its limits and how many of its jobs are in which status.
         """

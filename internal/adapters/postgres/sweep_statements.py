@@ -106,9 +106,10 @@ FAILURES: Final = """
         select ctid
         from failure f
         where noted_at < now() - $1::interval - interval '2 days'
-          and not exists (
-            select from finished
-            where user_id = f.user_id and status = 5 and fingerprint = f.fingerprint)
+          -- a value: as `exists` it may be hashed, of all jobs that have failed
+          and (select true from finished
+               where user_id = f.user_id and status = 5 and fingerprint = f.fingerprint
+               limit 1) is null
         order by noted_at
         limit $2
         for update skip locked))

@@ -344,7 +344,7 @@ export interface paths {
         };
         /**
          * List your queues
-         * @description Every queue that you have submitted a job to or set limits of, by name.
+         * @description Every queue that has jobs or limits of yours, by name.
          *
          *     Each is shown with its limits and how many of its jobs are in which status.
          */
@@ -380,7 +380,14 @@ export interface paths {
          */
         put: operations["setQueue"];
         post?: never;
-        delete?: never;
+        /**
+         * Delete a queue
+         * @description Forget a queue that has no unfinished jobs, with its limits.
+         *
+         *     Its finished jobs stay for as long as others do, and are listed and counted as before. The
+         *     next job that names the queue makes it again, without limits: one of a schedule, too.
+         */
+        delete: operations["deleteQueue"];
         options?: never;
         head?: never;
         patch?: never;
@@ -680,7 +687,8 @@ export interface paths {
          *
          *     `cron` has five fields: minute, hour, day of the month, month, day of the week. `missed`
          *     says what becomes of runs that a stopped server missed: `skip` leaves them out, `once`
-         *     makes up for one, `all` for each.
+         *     makes up for one, `all` for each. `overlap` says what becomes of a run while the job of the
+         *     one before has not ended: `queue` submits another, `skip` leaves it out.
          */
         post: operations["createSchedule"];
         delete?: never;
@@ -753,6 +761,8 @@ export interface paths {
         /**
          * Run a schedule now
          * @description Submit the schedule's job at once, paused or not; its times stay as they are.
+         *
+         *     A schedule that skips overlaps is not run while its last job has not ended.
          */
         post: operations["runSchedule"];
         delete?: never;
@@ -1217,6 +1227,11 @@ export interface components {
              * @default null
              */
             expires_at?: string | null;
+            /**
+             * @description How long after its earliest start to cancel it if it has not started by then; in place of `expires_at`
+             * @default null
+             */
+            expires_in_ms?: number | null;
             /**
              * @description `max_running_per_key` of the queue holds for jobs with the same key
              * @default null
@@ -1827,6 +1842,7 @@ export interface components {
             every_ms: number | null;
             timezone: string;
             missed: components["schemas"]["Missed"];
+            overlap: components["schemas"]["Overlap"];
             paused: boolean;
             job: components["schemas"]["Submission"];
             next_run_at: string | null;
@@ -1844,6 +1860,12 @@ export interface components {
          * @enum {unknown}
          */
         Missed: "all" | "once" | "skip";
+        /**
+         * Overlap
+         * @description What becomes of a slot that comes while the job of an earlier one has not ended.
+         * @enum {unknown}
+         */
+        Overlap: "queue" | "skip";
         /**
          * ScheduleAnswer
          * @description One schedule.
@@ -1865,6 +1887,8 @@ export interface components {
             timezone?: string;
             /** @default skip */
             missed?: components["schemas"]["Missed"];
+            /** @default queue */
+            overlap?: components["schemas"]["Overlap"];
             /** @default false */
             paused?: boolean;
             job: components["schemas"]["Submission"];
@@ -2680,7 +2704,11 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description `IDEMPOTENCY_CONFLICT`: This idempotency key was used for a different request: use a new key */
+            /**
+             * @description `IDEMPOTENCY_CONFLICT`: This idempotency key was used for a different request: use a new key
+             *
+             *     `LIMIT_REACHED`: You have as many of these as there can be: delete one first
+             */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -2816,7 +2844,11 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
-            /** @description `IDEMPOTENCY_CONFLICT`: This idempotency key was used for a different request: use a new key */
+            /**
+             * @description `IDEMPOTENCY_CONFLICT`: This idempotency key was used for a different request: use a new key
+             *
+             *     `LIMIT_REACHED`: You have as many of these as there can be: delete one first
+             */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -4089,6 +4121,103 @@ export interface operations {
             };
             /** @description `UNAUTHENTICATED`: A valid access token is required: log in, then send 'Authorization: Bearer ACCESS_TOKEN' */
             401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `LIMIT_REACHED`: You have as many of these as there can be: delete one first */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `RATE_LIMITED`: Too many attempts: wait and try again */
+            429: {
+                headers: {
+                    /**
+                     * @description In how many seconds to try again
+                     * @example 2
+                     */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `UNAVAILABLE`: The database is not reachable now: try again shortly */
+            503: {
+                headers: {
+                    /**
+                     * @description In how many seconds to try again
+                     * @example 2
+                     */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    deleteQueue: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description A queue's name, percent-encoded
+                 * @example email
+                 */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, nothing follows */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description `VALIDATION_ERROR`: The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `UNAUTHENTICATED`: A valid access token is required: log in, then send 'Authorization: Bearer ACCESS_TOKEN' */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `NOT_FOUND`: There is no such thing, or it is not yours */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description `QUEUE_NOT_EMPTY`: The queue has unfinished jobs: wait for them, or cancel them first */
+            409: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -5507,6 +5636,7 @@ export interface operations {
                      *           "every_ms": null,
                      *           "timezone": "Europe/Berlin",
                      *           "missed": "once",
+                     *           "overlap": "queue",
                      *           "paused": false,
                      *           "job": {
                      *             "type": "email.send",
@@ -5620,6 +5750,7 @@ export interface operations {
                      *         "every_ms": null,
                      *         "timezone": "Europe/Berlin",
                      *         "missed": "once",
+                     *         "overlap": "queue",
                      *         "paused": false,
                      *         "job": {
                      *           "type": "email.send",
@@ -5740,6 +5871,7 @@ export interface operations {
                      *         "every_ms": null,
                      *         "timezone": "Europe/Berlin",
                      *         "missed": "once",
+                     *         "overlap": "queue",
                      *         "paused": false,
                      *         "job": {
                      *           "type": "email.send",
@@ -5837,6 +5969,7 @@ export interface operations {
                  *       "name": "hourly digest",
                  *       "every_ms": 3600000,
                  *       "missed": "skip",
+                 *       "overlap": "skip",
                  *       "job": {
                  *         "type": "email.send",
                  *         "payload": {
@@ -5865,6 +5998,7 @@ export interface operations {
                      *         "every_ms": 3600000,
                      *         "timezone": "UTC",
                      *         "missed": "skip",
+                     *         "overlap": "skip",
                      *         "paused": false,
                      *         "job": {
                      *           "type": "email.send",
@@ -6229,6 +6363,19 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
+            /**
+             * @description `INVALID_STATE`: The job's status does not allow this
+             *
+             *     `LIMIT_REACHED`: You have as many of these as there can be: delete one first
+             */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
             /** @description `PAYLOAD_TOO_LARGE`: The request is too large */
             413: {
                 headers: {
@@ -6298,6 +6445,7 @@ export interface operations {
                      *         "every_ms": null,
                      *         "timezone": "Europe/Berlin",
                      *         "missed": "once",
+                     *         "overlap": "queue",
                      *         "paused": true,
                      *         "job": {
                      *           "type": "email.send",
@@ -6405,6 +6553,7 @@ export interface operations {
                      *         "every_ms": null,
                      *         "timezone": "Europe/Berlin",
                      *         "missed": "once",
+                     *         "overlap": "queue",
                      *         "paused": false,
                      *         "job": {
                      *           "type": "email.send",

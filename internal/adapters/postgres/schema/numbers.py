@@ -46,7 +46,7 @@ counter_delta = Table(
     Column("waits", ARRAY(SmallInteger)),
     Column("used", Double, nullable=False, server_default=text("0")),
     Column("charged", Double, nullable=False, server_default=text("0")),
-    Index("counter_delta_by_user", "user_id"),
+    Index("counter_delta_by_user", "user_id", "flow_id"),
 )
 
 minute = Table(

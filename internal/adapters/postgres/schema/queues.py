@@ -88,7 +88,7 @@ lane = Table(
     "lane",
     metadata,
     Column("id", Integer, Identity(always=True), primary_key=True),
-    of_queue(),
+    Column("queue_id", Integer, nullable=False),
     Column("flow_id", Integer, ForeignKey("flow.id", ondelete="CASCADE"), nullable=False),
     Column("concurrency_key", Text, nullable=False, server_default=""),
     Column("rate_key", Text, nullable=False, server_default=""),

@@ -16,6 +16,6 @@ forgotten as (
     where (select true from finished f
            where f.user_id = l.user_id and f.status in (4, 5, 6) and f.job_id = l.job_id
            limit 1)
-       or (select true from job where id = l.job_id limit 1) is null))
+       or (select true from job where user_id = l.user_id and id = l.job_id limit 1) is null))
 )
 select job_id as last from looked order by job_id desc limit 1
