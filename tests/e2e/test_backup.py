@@ -32,12 +32,12 @@ FOR_LATER: Final = {"type": "journaled", "payload": {"sleep_ms": 0}, "delay_ms":
 _ENDED: Final = [STATUS_CODE[status] for status in FINISHED]
 
 
-@pytest.mark.timeout(600 if LONG else 180)
+@pytest.mark.timeout(600 if LONG else 300)
 async def test_what_a_dump_holds_unfinished_is_done_once_where_it_is_restored(
     database_url: str, tmp_path: Path, report: Callable[[str], None]
 ) -> None:
     restored, dump = await a_fresh_database(database_url), tmp_path / "windlass.dump"
-    async with installation(database_url, tmp_path / "here", workers=2) as here:
+    async with installation(database_url, tmp_path / "here") as here:
         async with load(here, per_second=PER_SECOND, sleep_ms=SLEEP_MS) as sent:
             here.accepted |= await sent.submit_batch([FOR_LATER])
             await sent.goes_on(JOBS_BEFORE)

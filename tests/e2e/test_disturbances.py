@@ -22,13 +22,14 @@ from tests.support.installation import LONG, Installation, at_work, installation
 from tests.support.load import check_all_done, load
 
 PER_SECOND: Final = 80 if LONG else 20
+APIS: Final = 2 if LONG else 1
 SLEEP_MS: Final = 500
 LEASE_TTL: Final = "5s" if LONG else "2s"
 DATABASE_FREEZE_S: Final = 10 if LONG else 3
 CUTS: Final = 3
 IDLE_SPELL_S: Final = 12 if LONG else 3
 
-pytestmark = pytest.mark.timeout(600 if LONG else 180)
+pytestmark = pytest.mark.timeout(600 if LONG else 300)
 
 # Sessions of clients; the test's own goes on.
 CUT: Final = """
@@ -44,7 +45,7 @@ async def running(
 ) -> AsyncIterator[Installation]:
     folder = tmp_path_factory.mktemp("disturbed")
     async with installation(
-        module_database_url, folder, apis=2, workers=2, WINDLASS_LEASE_TTL=LEASE_TTL
+        module_database_url, folder, apis=APIS, workers=2, WINDLASS_LEASE_TTL=LEASE_TTL
     ) as made:
         yield made
 

@@ -32,7 +32,7 @@ async def pair(server_folder: Path) -> AsyncIterator[Pair]:
         await made.stop()
 
 
-@pytest.mark.timeout(900 if LONG else 180)
+@pytest.mark.timeout(900 if LONG else 300)
 async def test_failovers_lose_no_job_double_none_and_need_no_restart(
     pair: Pair, tmp_path: Path, report: Callable[[str], None]
 ) -> None:

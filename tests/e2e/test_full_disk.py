@@ -59,7 +59,7 @@ def postgres(disk: Path) -> Iterator[EmbeddedServer]:
     server.stop()
 
 
-@pytest.mark.timeout(600 if LONG else 180)
+@pytest.mark.timeout(600 if LONG else 300)
 async def test_a_full_disk_refuses_jobs_loses_none_and_needs_no_restart_of_ours(
     disk: Path, postgres: EmbeddedServer, tmp_path: Path, report: Callable[[str], None]
 ) -> None:

@@ -41,7 +41,7 @@ COUNTED: Final = "select coalesce(max(attempts), 0) from job_state"
 WAITING: Final = "select count(*) from pg_locks where not granted"
 
 
-@pytest.mark.timeout(600 if LONG else 180)
+@pytest.mark.timeout(600 if LONG else 300)
 async def test_a_rolling_restart_and_a_kill_lose_nothing_and_double_nothing(
     database_url: str, tmp_path: Path, report: Callable[[str], None]
 ) -> None:
