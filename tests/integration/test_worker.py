@@ -77,7 +77,9 @@ async def test_a_failure_is_tried_again_and_its_error_is_kept(store: Store) -> N
         job = await becomes(store, actor, submitted.id, Status.FAILED)
 
     assert job.attempts == 2
-    assert job.last_error == "ValueError: it is broken\nat � and ?"
+    said, where = (job.last_error or "").rsplit("\n", 1)
+    assert said == "ValueError: it is broken\nat � and ?"
+    assert where.startswith("  at test_worker.py:")
     attempts = await store.attempts(actor, submitted.id)
     assert [(each.number, each.status) for each in attempts] == [
         (1, Outcome.FAILED),
@@ -163,7 +165,8 @@ async def test_a_cancel_is_heard_by_the_handler(store: Store) -> None:
         await store.commands.cancel(actor, submitted.id)
         job = await becomes(store, actor, submitted.id, Status.CANCELED)
 
-    assert (job.attempts, job.last_error) == (0, "RuntimeError: stopped as asked")
+    assert job.attempts == 0
+    assert (job.last_error or "").splitlines()[0] == "RuntimeError: stopped as asked"
     attempts = await store.attempts(actor, submitted.id)
     assert [each.status for each in attempts] == [Outcome.CANCELED]
 

@@ -1,4 +1,4 @@
-import { queryOptions } from "@tanstack/react-query";
+import { infiniteQueryOptions, queryOptions } from "@tanstack/react-query";
 import { type JobPage, mergeJobs } from "../live/apply";
 import { recent } from "../live/recent";
 import { answer, client } from "./client";
@@ -52,13 +52,20 @@ export function jobQuery(id: string) {
   });
 }
 
+/** The newest come first; there are as many pages as were asked for. */
 export function attemptsQuery(id: string) {
-  const call = (signal: AbortSignal) =>
-    client.GET("/v1/jobs/{id}/attempts", { params: { path: { id } }, signal });
-  return queryOptions({
+  return infiniteQueryOptions({
     queryKey: keys.attempts(id),
-    queryFn: async ({ signal }) => (await answer(call(signal))).data,
+    queryFn: ({ signal, pageParam }) => readAttempts(id, pageParam, signal),
+    initialPageParam: null as string | null,
+    getNextPageParam: (last) => last.next_cursor,
+    select: ({ pages }) => pages.flatMap((page) => page.data),
   });
+}
+
+function readAttempts(id: string, cursor: string | null, signal: AbortSignal) {
+  const query = { limit: PAGE_SIZE, ...(cursor && { cursor }) };
+  return answer(client.GET("/v1/jobs/{id}/attempts", { params: { path: { id }, query }, signal }));
 }
 
 /** All that an attempt logged; the server keeps little more than a page of it. */

@@ -208,9 +208,9 @@ export interface paths {
         };
         /**
          * List a job's attempts
-         * @description Every start of the job, the oldest first: which worker ran it, when, and how it ended.
+         * @description The starts of the job, the newest first: which worker ran it, when, and how it ended.
          *
-         *     A start that still runs is the last one and has no `finished_at`.
+         *     A start that still runs is the first one and has no `finished_at`.
          */
         get: operations["attempts"];
         put?: never;
@@ -550,7 +550,7 @@ export interface paths {
         };
         /**
          * List a job's retries by hand
-         * @description Each time that somebody retried the job, the oldest first.
+         * @description Each time that its owner retried the job, the newest first.
          *
          *     It tells what the job was before, whether its payload had been edited, and by which bulk
          *     operation it came, if by any. Retries that Windlass makes itself are not among them.
@@ -1355,7 +1355,7 @@ export interface components {
         };
         /**
          * AttemptsAnswer
-         * @description Every start of a job, the oldest first.
+         * @description A page of a job's starts, the newest first; `next_cursor` is null on the last one.
          */
         AttemptsAnswer: {
             data: components["schemas"]["Attempt"][];
@@ -1630,7 +1630,7 @@ export interface components {
         };
         /**
          * ReplaysAnswer
-         * @description Every retry of a job, by hand or with a job that it waits for, the oldest first.
+         * @description A page of a job's retries, by hand or with a job that it waits for, the newest first.
          */
         ReplaysAnswer: {
             data: components["schemas"]["Replay"][];
@@ -3118,7 +3118,18 @@ export interface operations {
     };
     attempts: {
         parameters: {
-            query?: never;
+            query?: {
+                /**
+                 * @description How many at most
+                 * @example 2
+                 */
+                limit?: number;
+                /**
+                 * @description `next_cursor` of the page before; leave it out to start
+                 * @example NA
+                 */
+                cursor?: string;
+            };
             header?: never;
             path: {
                 /**
@@ -3131,7 +3142,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Every start of a job, the oldest first. */
+            /** @description A page of a job's starts, the newest first; `next_cursor` is null on the last one. */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -3141,16 +3152,6 @@ export interface operations {
                      * @example {
                      *       "data": [
                      *         {
-                     *           "number": 1,
-                     *           "status": "failed",
-                     *           "worker": "w-5f0c2b7a91de",
-                     *           "error": "no server takes mail for 'grace@exampel.com'",
-                     *           "progress": null,
-                     *           "progress_note": null,
-                     *           "started_at": "2026-03-02T09:00:00.130000Z",
-                     *           "finished_at": "2026-03-02T09:00:00.480000Z"
-                     *         },
-                     *         {
                      *           "number": 2,
                      *           "status": "succeeded",
                      *           "worker": "w-5f0c2b7a91de",
@@ -3159,6 +3160,16 @@ export interface operations {
                      *           "progress_note": "sent",
                      *           "started_at": "2026-03-02T09:31:00.010000Z",
                      *           "finished_at": "2026-03-02T09:31:00.350000Z"
+                     *         },
+                     *         {
+                     *           "number": 1,
+                     *           "status": "failed",
+                     *           "worker": "w-5f0c2b7a91de",
+                     *           "error": "no server takes mail for 'grace@exampel.com'",
+                     *           "progress": null,
+                     *           "progress_note": null,
+                     *           "started_at": "2026-03-02T09:00:00.130000Z",
+                     *           "finished_at": "2026-03-02T09:00:00.480000Z"
                      *         }
                      *       ],
                      *       "next_cursor": null
@@ -5026,7 +5037,18 @@ export interface operations {
     };
     replays: {
         parameters: {
-            query?: never;
+            query?: {
+                /**
+                 * @description How many at most
+                 * @example 20
+                 */
+                limit?: number;
+                /**
+                 * @description `next_cursor` of the page before; leave it out to start
+                 * @example Nw
+                 */
+                cursor?: string;
+            };
             header?: never;
             path: {
                 /**
@@ -5039,7 +5061,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Every retry of a job, by hand or with a job that it waits for, the oldest first. */
+            /** @description A page of a job's retries, by hand or with a job that it waits for, the newest first. */
             200: {
                 headers: {
                     [name: string]: unknown;

@@ -2,7 +2,7 @@ import type { Attempt } from "../api/types";
 import { Badge } from "../ui/badge";
 import { Ago, Took } from "../ui/times";
 
-/** Every start of a job, the newest first. */
+/** Starts of a job, the newest first. */
 export function Attempts({ attempts }: { attempts: readonly Attempt[] }) {
   if (attempts.length === 0) return <p className="empty">Not started yet.</p>;
   return (
@@ -18,7 +18,7 @@ export function Attempts({ attempts }: { attempts: readonly Attempt[] }) {
         </tr>
       </thead>
       <tbody>
-        {attempts.toReversed().map((attempt) => (
+        {attempts.map((attempt) => (
           <Row key={attempt.number} attempt={attempt} />
         ))}
       </tbody>

@@ -1,4 +1,4 @@
-import { useQuery } from "@tanstack/react-query";
+import { useInfiniteQuery, useQuery } from "@tanstack/react-query";
 import { attemptsQuery, logQuery } from "../api/queries";
 import type { LogLine } from "../api/types";
 import { clock } from "../lib/format";
@@ -7,8 +7,8 @@ import { Problem } from "../ui/states";
 
 /** What the newest attempt has logged; nothing where it has logged nothing. */
 export function JobLog({ id }: { id: string }) {
-  const attempts = useQuery(attemptsQuery(id));
-  const newest = attempts.data?.at(-1);
+  const attempts = useInfiniteQuery(attemptsQuery(id));
+  const newest = attempts.data?.at(0);
   return newest ? <LogOf id={id} attempt={newest.number} /> : null;
 }
 

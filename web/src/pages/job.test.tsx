@@ -1,4 +1,4 @@
-import { screen } from "@testing-library/react";
+import { fireEvent, screen } from "@testing-library/react";
 import { expect, test } from "vitest";
 import { aJob, anAttempt } from "../testing/factories";
 import { renderPage } from "../testing/render";
@@ -31,7 +31,7 @@ test("a failed job shows its error, its attempts and the way to retry", async ()
     [JOB]: () => answerOf({ status: "failed", last_error: "ValueError: no\n  at line 3" }),
     [ATTEMPTS]: () => ({
       body: {
-        data: [anAttempt({ number: 1, status: "lost" }), anAttempt({ number: 2 })],
+        data: [anAttempt({ number: 2 }), anAttempt({ number: 1, status: "lost" })],
         next_cursor: null,
       },
     }),
@@ -46,6 +46,26 @@ test("a failed job shows its error, its attempts and the way to retry", async ()
   expect(document.title).toBe("mock failed · Windlass");
 });
 
+test("older attempts are read when they are asked for", async () => {
+  serve({
+    [JOB]: () => answerOf({ status: "succeeded", result: null }),
+    [ATTEMPTS]: (_, earlier) => ({
+      body:
+        earlier === 0
+          ? { data: [anAttempt({ number: 2 })], next_cursor: "older" }
+          : { data: [anAttempt({ number: 1 })], next_cursor: null },
+    }),
+    [LOGS]: () => ({ body: { data: [], next_cursor: null } }),
+  });
+  renderPage(<JobPage id="0197-a" />, "/jobs/0197-a");
+  const more = await screen.findByRole("button", { name: "Show older attempts" });
+  expect(screen.queryByRole("row", { name: /^1 / })).toBeNull();
+  fireEvent.click(more);
+  expect(await screen.findByRole("row", { name: /^1 / })).toBeDefined();
+  expect(screen.getByRole("row", { name: /^2 / })).toBeDefined();
+  expect(screen.queryByRole("button", { name: "Show older attempts" })).toBeNull();
+});
+
 test("what the newest attempt says is shown while it runs, all pages of it", async () => {
   const at = "2026-11-20T12:00:00.250Z";
   const note = { progress: 0.5, progress_note: "half of it" };
@@ -54,8 +74,8 @@ test("what the newest attempt says is shown while it runs, all pages of it", asy
     [ATTEMPTS]: () => ({
       body: {
         data: [
-          anAttempt({ number: 1, progress_note: "a third of it" }),
           anAttempt({ number: 2, status: "running", finished_at: null, ...note }),
+          anAttempt({ number: 1, progress_note: "a third of it" }),
         ],
         next_cursor: null,
       },

@@ -1,4 +1,4 @@
-import { useQuery } from "@tanstack/react-query";
+import { useInfiniteQuery, useQuery } from "@tanstack/react-query";
 import { ChevronLeft } from "lucide-react";
 import { Link } from "wouter";
 import { ApiError } from "../api/errors";
@@ -77,7 +77,7 @@ function OpenJob({ job }: { job: Job }) {
 }
 
 function AttemptsOf({ id }: { id: string }) {
-  const attempts = useQuery(attemptsQuery(id));
+  const attempts = useInfiniteQuery(attemptsQuery(id));
   return (
     <section className="card" aria-label="Attempts">
       <header className="card-head">
@@ -86,6 +86,11 @@ function AttemptsOf({ id }: { id: string }) {
       {attempts.error && <Problem error={attempts.error} retry={() => attempts.refetch()} />}
       {attempts.isPending && <Skeleton lines={2} />}
       {attempts.data && <Attempts attempts={attempts.data} />}
+      {attempts.hasNextPage && (
+        <button type="button" className="button" onClick={() => attempts.fetchNextPage()}>
+          Show older attempts
+        </button>
+      )}
     </section>
   );
 }
