@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import random
 import time
 from collections.abc import Callable
@@ -14,35 +13,25 @@ import msgspec
 
 from internal.domain.attempt_log import clean
 from internal.domain.failures import failure_of
-from internal.domain.handlers import Fail, Handlers, JobContext, Retry, Snooze
+from internal.domain.handlers import Handlers, JobContext
 from internal.domain.jobs import Outcome, Settlement, Status, settle, succeeded
 from internal.domain.ports.work import Finish
 from internal.services.worker.completer import Completer
+from internal.services.worker.ends import (
+    MAX_ERROR_CHARS,
+    NO_RESULT,
+    RELEASED,
+    End,
+    message,
+    raised,
+    returned,
+)
 from internal.services.worker.running import Running
 from internal.services.worker.slots import Slots
 from internal.services.worker.threads import call_in_thread
 
-MAX_ERROR_CHARS: Final = 10_000
-# Room for 64 KiB of a fetched body even where each of its bytes becomes an escape of six.
-MAX_RESULT_BYTES: Final = 1024 * 1024
-
-_log = logging.getLogger(__name__)
-
-
-class End(msgspec.Struct, frozen=True, gc=False):
-    """How a handler ended."""
-
-    outcome: Outcome
-    result: str | None = None
-    error: str | None = None
-    permanent: bool = False
-    retry_after: timedelta | None = None
-
-
 # As a name of its own: to look it up in the enum takes longer than all the rest of a comparison.
 SUCCEEDED: Final = Outcome.SUCCEEDED
-NO_RESULT: Final = End(Outcome.SUCCEEDED, result="null")
-RELEASED: Final = End(Outcome.RELEASED)
 # As in expire.sql.
 NOT_STARTED: Final = "expired: it had not started by expires_at"
 NOT_FINISHED: Final = "expired: it had not finished by expires_at"
@@ -111,7 +100,7 @@ class Executor:
             call = self._calls.get(running.job.type) or self._prepare(running.job.type)
             payload = call and call.decode(running.job.payload)
         except BaseException as error:  # noqa: BLE001 - an input type may run an operator's code
-            reason = f"the payload does not fit the type's input: {_message(error)}"
+            reason = f"the payload does not fit the type's input: {message(error)}"
             return End(Outcome.FAILED, error=reason, permanent=True)
         if call is None:
             reason = f"this worker has no handler for the type {running.job.type!r}"
@@ -132,7 +121,7 @@ class Executor:
                 value = await call.function(payload, running)
             else:
                 value = await self._in_thread(call.function, payload, running)
-            return NO_RESULT if value is None else _returned(value)
+            return NO_RESULT if value is None else returned(value)
         except (asyncio.CancelledError, TimeoutError) as error:
             running.forget_time_out()
             if _is_being_stopped(error):
@@ -140,9 +129,9 @@ class Executor:
             if running.timed_out:
                 limit = running.job.timeout_ms / 1000
                 return End(Outcome.TIMED_OUT, error=f"timed out after {limit:g} s")
-            return _raised(error, running)
+            return raised(error, running)
         except BaseException as error:  # noqa: BLE001 - whatever an operator's code raises
-            return _raised(error, running)
+            return raised(error, running)
 
     async def _in_thread(self, function: Callable[..., Any], payload: Any, running: Running) -> Any:
         future = call_in_thread(function, payload, running)
@@ -167,61 +156,10 @@ class Executor:
         future.add_done_callback(let_go)
 
 
-def _returned(value: Any) -> End:
-    if isinstance(value, Retry | Fail | Snooze):
-        return _asked(value)
-    try:
-        result = msgspec.json.encode(value)
-    except (TypeError, ValueError) as error:
-        reason = f"the handler's result cannot be written as JSON: {error}"
-        return End(Outcome.FAILED, error=reason, permanent=True)
-    if len(result) > MAX_RESULT_BYTES:
-        limit = f"at most {MAX_RESULT_BYTES:,} are kept"
-        reason = f"the handler's result has {len(result):,} bytes; {limit}"
-        return End(Outcome.FAILED, error=reason, permanent=True)
-    return End(Outcome.SUCCEEDED, result=result.decode())
-
-
 def _is_being_stopped(error: BaseException) -> bool:
     """Whether a CancelledError is meant for this task: a handler may raise its own."""
     task = asyncio.current_task()
     return isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling() > 0
-
-
-def _raised(error: BaseException, running: Running) -> End:
-    if isinstance(error, Retry | Fail | Snooze):
-        return _asked(error)
-    job = {"job_id": str(running.job.id), "type": running.job.type, "attempt": running.job.number}
-    _log.info("an attempt failed", exc_info=error, extra=job)
-    if running.cancel_requested:
-        return End(Outcome.CANCELED, error=_text(error))
-    return End(Outcome.FAILED, error=_text(error))
-
-
-def _asked(outcome: Retry | Fail | Snooze) -> End:
-    match outcome:
-        case Retry():
-            return End(Outcome.FAILED, error=_words(outcome), retry_after=outcome.after)
-        case Fail():
-            return End(Outcome.FAILED, error=_words(outcome), permanent=True)
-        case Snooze():
-            return End(Outcome.RELEASED, retry_after=outcome.for_)
-
-
-def _text(error: BaseException) -> str:
-    name, message = type(error).__name__, _message(error)
-    return f"{name}: {message}" if message else name
-
-
-def _words(outcome: Exception) -> str:
-    return _message(outcome) or type(outcome).__name__
-
-
-def _message(error: BaseException) -> str:
-    try:
-        return str(error)
-    except Exception:  # noqa: BLE001 - an operator's exception may not even have a message
-        return ""
 
 
 def _finish(running: Running, end: End) -> Finish:
