@@ -55,7 +55,7 @@ from internal.services.live import Live
 from internal.services.queues import Queues
 from internal.services.scheduler import Scheduler
 from internal.services.schedules import Schedules
-from internal.services.worker.worker import Worker, WorkerSettings
+from internal.services.worker.worker import UNSUPERVISED, Supervision, Worker, WorkerSettings
 from internal.services.workflows import Workflows
 
 
@@ -214,8 +214,14 @@ def relay_of(store: Store) -> Duty:
     return upkeep.relay(PostgresFeed(store.database, store.wakeups))
 
 
-def worker_of(store: Store, handlers: Handlers) -> Worker:
-    """A worker process with all the upkeep."""
+def worker_of(
+    store: Store,
+    handlers: Handlers,
+    *,
+    is_alone: bool = False,
+    supervision: Supervision = UNSUPERVISED,
+) -> Worker:
+    """A worker process with all the upkeep; an isolated one has none."""
     settings, work = (
         store.settings,
         PostgresWork(store.database, store.wakeups, store.settings.aging),
@@ -231,8 +237,10 @@ def worker_of(store: Store, handlers: Handlers) -> Worker:
             reserve=settings.worker_reserve,
             lease_ttl=settings.lease_ttl,
             shutdown_grace=settings.shutdown_grace,
+            is_alone=is_alone,
         ),
-        duties=(*_upkeep(store), scheduler_of(store, handlers).duty()),
+        duties=() if is_alone else (*_upkeep(store), scheduler_of(store, handlers).duty()),
+        supervision=supervision,
     )
 
 

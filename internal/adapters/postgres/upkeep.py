@@ -9,14 +9,11 @@ from typing import Final
 
 from asyncpg import LockNotAvailableError, TransactionRollbackError
 
-from internal.adapters.postgres.database import Database, Hot, Row
+from internal.adapters.postgres.blame import lost_with_its_worker, tell_lost
+from internal.adapters.postgres.database import Database, Hot
 from internal.adapters.postgres.statements import statement
 from internal.adapters.postgres.work import record_ends, topics_of
-from internal.domain.failures import failure_of
-from internal.domain.jobs import Outcome, Status, settle
 from internal.domain.ports.feed import Topic, Wakeups
-from internal.domain.ports.work import Finish, Lease
-from internal.domain.retry import Backoff, Strategy
 
 # Each day's partitions are locked by every hot statement, about 5 microseconds a day.
 PARTITION_DAYS_AHEAD: Final = 3
@@ -41,9 +38,6 @@ _log = logging.getLogger(__name__)
 
 # How soon to look again at a gate that another process looks at.
 GATE_TAKEN: Final = timedelta(milliseconds=10)
-
-# A lost attempt is tried again without backoff.
-NO_BACKOFF: Final = Backoff(Strategy.FIXED, base_ms=0, max_ms=0)
 
 LANES_PRUNED_AT_ONCE: Final = 10_000
 
@@ -80,6 +74,13 @@ SWEEPS: Final = (
     delete from worker w
     where expires_at < now() - interval '1 minute' -- longer than any claim takes
       and not exists (select from lease where worker_id = w.id)
+      and not exists (select from hold where worker_id = w.id)
+    """,
+    """
+    delete from suspect s
+    where not exists (select from job where id = s.job_id)
+       or exists (select from finished
+                  where user_id = s.user_id and status in (4, 5, 6) and job_id = s.job_id)
     """,
 )
 
@@ -146,14 +147,19 @@ class PostgresUpkeep:
         return row["looked"], None
 
     async def rescue_expired(self, limit: int) -> int:
-        async with self._database.hot() as connection, connection.transaction():
-            lost = await connection.fetch(statement("expired"), limit)
-            if not lost:
-                return 0
-            now = time.monotonic()
-            ends = [_lost(row, now) for row in lost]
-            answer = await record_ends(connection, self._aging, ends, now)
+        async with self._database.hot() as connection:
+            (let_go,) = await connection.fetch(statement("ended_holds"))
+            self._wakeups.send(*topics_of(let_go, ("scheduled", "freed")))
+            async with connection.transaction():
+                lost = await connection.fetch(statement("expired"), limit)
+                if not lost:
+                    return 0
+                now = time.monotonic()
+                ends = [lost_with_its_worker(row, now) for row in lost]
+                answer = await record_ends(connection, self._aging, ends, now)
         self._wakeups.send(*topics_of(answer))
+        for row, end in zip(lost, ends, strict=True):
+            tell_lost(row, end)
         return len(ends) - len(answer["late"])
 
     async def settle_dependencies(self, limit: int) -> int:
@@ -225,24 +231,3 @@ class PostgresUpkeep:
         if retired:
             _log.info("forgot the finished jobs of a day", extra={"jobs": retired})
         return retired
-
-
-def _lost(row: Row, now: float) -> Finish:
-    settlement = settle(
-        Outcome.LOST,
-        attempts=row["attempts"],
-        max_attempts=row["max_attempts"],
-        backoff=NO_BACKOFF,
-        cancel_requested=row["cancel_requested"],
-    )
-    error = f"lost: the worker {row['worker_id']} stopped answering"
-    failed = settlement.status is Status.FAILED
-    return Finish(
-        lease=Lease(row["job_id"], row["token"]),
-        outcome=Outcome.LOST,
-        settlement=settlement,
-        ran_ms=row["ran_ms"],
-        ended=now,
-        error=error,
-        failure=failure_of(row["user_id"], row["type"], error) if failed else None,
-    )

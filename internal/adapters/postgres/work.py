@@ -6,9 +6,11 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from operator import attrgetter
+from types import MappingProxyType
 from typing import Any, Final
 from uuid import UUID
 
+from internal.adapters.postgres.blame import set_apart, settle_misfits
 from internal.adapters.postgres.codes import OUTCOME_CODE, STATUS_CODE
 from internal.adapters.postgres.columns import if_any, once
 from internal.adapters.postgres.database import Database, Hot, Row
@@ -22,8 +24,11 @@ from internal.domain.ports.work import Beat, ClaimedJob, Finish, Lease, LoggedLi
 CLAIM_TIMEOUT_S: Final = 5.0
 MS: Final = timedelta(milliseconds=1)
 DEPENDENCIES: Final = attrgetter("dependencies")
-# Neither error nor result, progress, note and failure.
-NOTHING_SAID: Final = (None,) * 5
+# Neither error nor result, progress, note and failure; nor does its work go on.
+NOTHING_SAID: Final = (None,) * 6
+# Attempts that were handed back, of a job that is handed back time and again.
+RELEASED_KEPT: Final = 100
+NO_ROUTES: Final[Mapping[UUID, str]] = MappingProxyType({})
 WAKES: Final = {
     "queued": Topic.READY,
     "scheduled": Topic.SCHEDULED,
@@ -74,16 +79,29 @@ class PostgresWork:
             else:
                 answer = await record_ends(connection, self._aging, ends, now)
                 topics = topics_of(answer)
+                if answer["long"]:
+                    values = (answer["long"], RELEASED_KEPT)
+                    await connection.execute(statement("prune_released"), *values)
         self._wakeups.send(*topics)
         return set(answer["late"])
 
-    async def hand_back(self, leases: Sequence[tuple[Lease, int]]) -> None:
+    async def hand_back(
+        self, leases: Sequence[tuple[Lease, int]], route: str | None = None
+    ) -> None:
         if not leases:
             return
         async with self._database.hot() as connection:
-            rows = [unstarted(lease.job_id, lease.token, attempts) for lease, attempts in leases]
+            rows = [
+                unstarted(lease.job_id, lease.token, attempts, route) for lease, attempts in leases
+            ]
             answer = await record(connection, self._aging, rows)
         self._wakeups.send(*topics_of(answer))
+
+    async def let_go(self, leases: Sequence[Lease]) -> None:
+        jobs, tokens = [each.job_id for each in leases], [each.token for each in leases]
+        async with self._database.hot() as connection:
+            (answer,) = await connection.fetch(statement("let_go"), jobs, tokens)
+        self._wakeups.send(*topics_of(answer, ("scheduled", "freed")))
 
     async def progress(self, reports: Mapping[Lease, Progress]) -> None:
         async with self._database.hot() as connection:
@@ -106,11 +124,17 @@ class PostgresWork:
         return set(answer["jobs"])
 
     async def register(
-        self, worker_id: str, ttl: timedelta, slots: int, routes: Sequence[str]
+        self,
+        worker_id: str,
+        ttl: timedelta,
+        slots: int,
+        routes: Sequence[str],
+        *,
+        is_alone: bool = False,
     ) -> None:
         async with self._database.hot() as connection:
-            query = "select register_worker($1, $2, $3, $4)"
-            await connection.execute(query, worker_id, slots, list(routes), ttl)
+            query = "select register_worker($1, $2, $3, $4, $5)"
+            await connection.execute(query, worker_id, slots, list(routes), ttl, is_alone)
         self._wakeups.send(Topic.GATE)
 
     async def beat(
@@ -127,7 +151,7 @@ class PostgresWork:
             (row,) = await connection.fetch(statement("beat"), *values)
             if held is not None:
                 await self._hand_back_unheld(connection, worker_id, held)
-        return Beat(alive=row["alive"], canceled=frozenset(row["canceled"]))
+        return Beat(row["alive"], frozenset(row["canceled"]), row["waits_alone"])
 
     async def _hand_back_unheld(
         self, connection: Hot, worker_id: str, held: Sequence[UUID]
@@ -145,6 +169,17 @@ class PostgresWork:
             # Its leases may still be rescued: the row goes when none is left.
             query = "update worker set expires_at = now() where id = $1 and expires_at > now()"
             await connection.execute(query, worker_id)
+
+    async def end(self, worker_ids: Sequence[str], blamed: Sequence[UUID] = ()) -> None:
+        query = """
+            update worker
+            set expires_at = least(expires_at, now()),
+                end_known = true,
+                blamed = $2
+            where id = any($1::text[])
+        """
+        async with self._database.hot() as connection:
+            await connection.execute(query, list(worker_ids), list(blamed))
 
 
 def _is_plain_success(end: Finish) -> bool:
@@ -186,10 +221,26 @@ def _columns_of_lines(
 
 
 async def record_ends(connection: Hot, aging: timedelta, ends: Sequence[Finish], now: float) -> Row:
-    """As `record`, with the texts of what failed for good kept before."""
+    """As `record`, with all that decides where jobs go, and the texts of what failed for good."""
+    if any(end.is_misfit or end.suspicion for end in ends):
+        async with connection.transaction():
+            ends = await settle_misfits(connection, ends)
+            routes = await set_apart(connection, ends)
+            return await _record_ends(connection, aging, ends, now, routes)
+    return await _record_ends(connection, aging, ends, now)
+
+
+async def _record_ends(
+    connection: Hot,
+    aging: timedelta,
+    ends: Sequence[Finish],
+    now: float,
+    routes: Mapping[UUID, str] = NO_ROUTES,
+) -> Row:
     if failures := {end.failure for end in ends if end.failure is not None}:
         await note(connection, failures)
-    return await record(connection, aging, [finished(end, now) for end in ends])
+    rows = [finished(end, now, routes.get(end.lease.job_id)) for end in ends]
+    return await record(connection, aging, rows)
 
 
 async def record(connection: Hot, aging: timedelta, rows: Sequence[tuple[Any, ...]]) -> Row:
@@ -202,13 +253,13 @@ async def record(connection: Hot, aging: timedelta, rows: Sequence[tuple[Any, ..
     return answer
 
 
-def unstarted(job_id: UUID, token: int, attempts: int) -> tuple[Any, ...]:
+def unstarted(job_id: UUID, token: int, attempts: int, route: str | None = None) -> tuple[Any, ...]:
     """A lease to hand back whose handler never started."""
     queued = STATUS_CODE[Status.QUEUED]
-    return (job_id, token, None, queued, attempts, 0.0, 0.0, 0.0, *NOTHING_SAID)
+    return (job_id, token, None, queued, attempts, 0.0, 0.0, 0.0, *NOTHING_SAID, route)
 
 
-def finished(end: Finish, now: float) -> tuple[Any, ...]:
+def finished(end: Finish, now: float, route: str | None = None) -> tuple[Any, ...]:
     """An attempt's end as a row for `finish.sql`, by what the monotonic clock reads now."""
     return (
         end.lease.job_id,
@@ -224,6 +275,8 @@ def finished(end: Finish, now: float) -> tuple[Any, ...]:
         end.progress and end.progress.share,
         end.progress and end.progress.note,
         None if end.failure is None else end.failure.fingerprint,
+        end.is_held or None,
+        route,
     )
 
 

@@ -27,6 +27,7 @@ class End(msgspec.Struct, frozen=True, gc=False):
     error: str | None = None
     permanent: bool = False
     retry_after: timedelta | None = None
+    is_misfit: bool = False
 
 
 NO_RESULT: Final = End(Outcome.SUCCEEDED, result="null")

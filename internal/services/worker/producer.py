@@ -92,7 +92,7 @@ class Producer:
         """How many jobs, and of whom none: while only the reserve is free, of who runs a lot."""
         free, buffered = self._slots.free, len(self._slots.buffer)
         open_to_all = max(0, free - self._slots.buffer.reserved)
-        ahead = min(self._slots.pace.expected(), BUFFERED)
+        ahead = 0 if self._slots.is_alone else min(self._slots.pace.expected(), BUFFERED)
         self._low = ahead // 2
         if buffered <= self._low and open_to_all + ahead > buffered:
             return min(open_to_all + ahead - buffered, CLAIMED_AT_ONCE), []

@@ -1,0 +1,19 @@
+-- Add to the suspicion against jobs that are leased. $1 jobs, $2 the token of each, $3 how much.
+-- Answers with what stands against each by now, and by which route it came.
+with input as (
+  select * from unnest($1::uuid[], $2::bigint[], $3::int[]) as i(job_id, token, more)
+),
+leased as materialized (
+  select l.job_id, l.user_id, i.more, f.route
+  from input i
+  join lease l using (job_id, token)
+  join flow f on f.id = l.flow_id
+  order by l.job_id
+),
+noted as (
+  insert into suspect as s (job_id, user_id, suspicion)
+  select job_id, user_id, more from leased
+  on conflict (job_id) do update set suspicion = s.suspicion + excluded.suspicion
+  returning job_id, suspicion
+)
+select job_id, suspicion, route from noted join leased using (job_id)
