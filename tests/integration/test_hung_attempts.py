@@ -1,4 +1,4 @@
-"""Handlers that do not stop when they are told to: their attempts end, and their places stay taken."""
+"""Handlers that do not stop when told: their attempts end, and their places stay taken."""
 
 from __future__ import annotations
 
