@@ -55,7 +55,8 @@ from internal.services.live import Live
 from internal.services.queues import Queues
 from internal.services.scheduler import Scheduler
 from internal.services.schedules import Schedules
-from internal.services.worker.worker import UNSUPERVISED, Supervision, Worker, WorkerSettings
+from internal.services.worker.supervision import Supervision
+from internal.services.worker.worker import Worker, WorkerSettings
 from internal.services.workflows import Workflows
 
 
@@ -219,7 +220,7 @@ def worker_of(
     handlers: Handlers,
     *,
     is_alone: bool = False,
-    supervision: Supervision = UNSUPERVISED,
+    supervision: Supervision | None = None,
 ) -> Worker:
     """A worker process with all the upkeep; an isolated one has none."""
     settings, work = (

@@ -18,7 +18,7 @@ from internal.domain.handlers import JobContext, handler
 from internal.domain.jobs import Outcome, Status
 from internal.domain.queues import QueueSettings, RateLimit
 from internal.domain.why import Gate, Why, explain
-from internal.services.worker.worker import Supervision
+from internal.services.worker.supervision import Supervision, Unsupervised
 from tests.support.conditions import eventually
 from tests.support.gates import let_through
 from tests.support.invariants import violations
@@ -30,7 +30,15 @@ Payload = dict[str, Any]
 ALONE = ("alone:default", "alone:pull:noop")
 ONE_BY_ONE = replace(SETTINGS, is_alone=True, shutdown_grace=timedelta(milliseconds=100))
 BRIEF = replace(SETTINGS, shutdown_grace=timedelta(milliseconds=100))
-BY_A_STRANGER = Supervision(asked_to_stop=lambda: False)
+
+
+class NotAsked(Unsupervised):
+    """The supervisor has not asked for the stop."""
+
+    stop_asked = False
+
+
+BY_A_STRANGER = NotAsked()
 
 
 @pytest.fixture
@@ -199,7 +207,7 @@ async def test_a_stop_that_the_supervisor_asked_for_says_nothing_against_a_job(
 ) -> None:
     actor = await store.a_user()
     submitted = await store.submit(actor, type="endless", max_attempts=1)
-    await _stopped_workers(store, actor, submitted.id, Supervision(), times=3)
+    await _stopped_workers(store, actor, submitted.id, Unsupervised(), times=3)
 
     assert await outcomes(store, actor, submitted.id) == [Outcome.RELEASED] * 3
     assert await store_of_suspects(store) == {}
@@ -289,6 +297,7 @@ async def test_a_poison_job_fails_by_its_own_count_while_all_beside_it_succeed(
             await start(is_alone=number >= 1)
             if number == 1:
                 released.set()
+        await start(is_alone=False)
         await becomes(store, ada, bad.id, Status.FAILED)
         for actor, job_id in beside:
             await becomes(store, actor, job_id, Status.SUCCEEDED)

@@ -23,7 +23,8 @@ from internal.services.upkeep import (
     releaser,
     stager,
 )
-from internal.services.worker.worker import UNSUPERVISED, Supervision, Worker, WorkerSettings
+from internal.services.worker.supervision import Supervision
+from internal.services.worker.worker import Worker, WorkerSettings
 from tests.support.conditions import eventually
 from tests.support.store import Store
 
@@ -65,7 +66,7 @@ async def running_worker(
     handlers: Iterable[Handler],
     settings: WorkerSettings = SETTINGS,
     wakeups: Wakeups | None = None,
-    supervision: Supervision = UNSUPERVISED,
+    supervision: Supervision | None = None,
 ) -> AsyncIterator[RunningWorker]:
     duties = [duty(store.upkeep) for duty in DUTIES]
     worker = Worker(

@@ -11,8 +11,8 @@ from asyncpg import LockNotAvailableError, TransactionRollbackError
 
 from internal.adapters.postgres.blame import lost_with_its_worker, tell_lost
 from internal.adapters.postgres.database import Database, Hot
+from internal.adapters.postgres.ends import record_ends, topics_of
 from internal.adapters.postgres.statements import statement
-from internal.adapters.postgres.work import record_ends, topics_of
 from internal.domain.ports.feed import Topic, Wakeups
 
 # Each day's partitions are locked by every hot statement, about 5 microseconds a day.

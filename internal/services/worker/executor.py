@@ -4,24 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import random
-import time
 from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
 
 import msgspec
 
-from internal.domain.attempt_log import clean
-from internal.domain.blame import Suspicion, alone
-from internal.domain.failures import failure_of
+from internal.domain.blame import alone
 from internal.domain.handlers import Handlers, JobContext, pull_route
-from internal.domain.jobs import Outcome, Settlement, Status, lost, settle, succeeded
+from internal.domain.jobs import Outcome
 from internal.domain.misfits import MISFIT
-from internal.domain.ports.work import Finish
 from internal.services.worker.completer import Completer
 from internal.services.worker.ends import (
-    MAX_ERROR_CHARS,
     NO_RESULT,
     RELEASED,
     End,
@@ -29,20 +23,18 @@ from internal.services.worker.ends import (
     raised,
     returned,
 )
+from internal.services.worker.finishing import (
+    ENDED_ITS_PROCESS,
+    expired,
+    finish_of,
+    timed_out,
+)
 from internal.services.worker.running import Running
 from internal.services.worker.slots import Slots
 from internal.services.worker.threads import call_in_thread
 
-# As a name of its own: to look it up in the enum takes longer than all the rest of a comparison.
-SUCCEEDED: Final = Outcome.SUCCEEDED
-# As in expire.sql.
-NOT_STARTED: Final = "expired: it had not started by expires_at"
-NOT_FINISHED: Final = "expired: it had not finished by expires_at"
 # The type has no handler here. Only this object is meant, whatever it says.
 MISPLACED: Final = End(Outcome.RELEASED, error="no handler")
-ENDED_ITS_PROCESS: Final = End(
-    Outcome.LOST, error="lost: its process was told to end while the job ran alone in it"
-)
 
 _log = logging.getLogger(__name__)
 
@@ -89,7 +81,7 @@ class Executor:
             if end is MISPLACED:
                 self._hand_back(running, self._route_beside(running))
             elif not running.lost:
-                finish = _finish(running, end)
+                finish = finish_of(running, end)
                 if self._completer.has_room:
                     self._completer.put_last(finish)
                 else:
@@ -117,7 +109,7 @@ class Executor:
     def _record(self, running: Running, end: End) -> None:
         running.end()
         if not running.lost:
-            self._completer.put_last(_finish(running, end))
+            self._completer.put_last(finish_of(running, end))
 
     def _leave(self, running: Running) -> None:
         if running.thread is None or running.thread.done():
@@ -137,7 +129,7 @@ class Executor:
 
     def _give_up(self, running: Running) -> None:
         if not running.lost:
-            self._completer.put_last(_expired(running))
+            self._completer.put_last(expired(running))
 
     def _stopped(self, running: Running) -> End:
         if running.is_suspect and self._slots.is_alone:
@@ -190,105 +182,7 @@ class Executor:
             return raised(error, running)
 
 
-def timed_out(running: Running) -> End:
-    """The end of an attempt whose time is up."""
-    limit = running.job.timeout_ms / 1000
-    return End(Outcome.TIMED_OUT, error=f"timed out after {limit:g} s")
-
-
 def _is_being_stopped(error: BaseException) -> bool:
     """Whether a CancelledError is meant for this task: a handler may raise its own."""
     task = asyncio.current_task()
     return isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling() > 0
-
-
-def _finish(running: Running, end: End) -> Finish:
-    if end.outcome is SUCCEEDED:
-        return _success(running, end)
-    is_held = running.abandoned or running.works_on
-    settlement = _settled(running, end)
-    if is_held and settlement.status is Status.QUEUED:
-        settlement = Settlement(Status.SCHEDULED, settlement.attempts)
-    error = None if end.error is None else clean(end.error[:MAX_ERROR_CHARS])
-    failed = settlement.status is Status.FAILED or end.is_misfit
-    is_suspect = running.is_suspect and end.outcome is Outcome.RELEASED
-    _tell(running, end.outcome, settlement.status)
-    return Finish(
-        lease=running.lease,
-        outcome=end.outcome,
-        settlement=settlement,
-        ran_ms=1000 * (running.ended - running.started),
-        ended=running.ended,
-        result=end.result,
-        error=error,
-        progress=running.report,
-        lines=running.last_lines(),
-        failure=failure_of(running.job.user_id, running.job.type, error) if failed else None,
-        is_held=is_held,
-        is_misfit=end.is_misfit,
-        suspicion=Suspicion.KNOWN_END if is_suspect else Suspicion.NONE,
-    )
-
-
-def _tell(running: Running, outcome: Outcome, status: Status) -> None:
-    if outcome not in {Outcome.TIMED_OUT, Outcome.LOST} and status is not Status.FAILED:
-        return
-    _log.warning(
-        "an attempt ended as %s, its job is %s",
-        outcome,
-        status,
-        extra={
-            "job_id": str(running.job.id),
-            "type": running.job.type,
-            "attempt": running.job.number,
-            "worker": running.identity.id,
-            "user_id": str(running.job.user_id),
-        },
-    )
-
-
-def _success(running: Running, end: End) -> Finish:
-    # Nearly all are such, so this is worth its own way.
-    return Finish(
-        lease=running.job.lease,
-        outcome=SUCCEEDED,
-        settlement=succeeded(running.job.attempts),
-        ran_ms=1000 * (running.ended - running.started),
-        ended=running.ended,
-        result=end.result,
-        progress=running.report,
-        lines=running.last_lines(),
-    )
-
-
-def _expired(running: Running) -> Finish:
-    job = running.job
-    return Finish(
-        lease=running.lease,
-        outcome=None,
-        settlement=Settlement(Status.CANCELED, job.attempts),
-        ran_ms=0.0,
-        ended=time.monotonic(),
-        error=NOT_STARTED if job.number == 1 else NOT_FINISHED,
-    )
-
-
-def _settled(running: Running, end: End) -> Settlement:
-    job = running.job
-    if end is ENDED_ITS_PROCESS:
-        return lost(
-            job.attempts,
-            job.max_attempts,
-            cancel_requested=running.cancel_requested,
-            to_blame=True,
-        )
-    return settle(
-        end.outcome,
-        attempts=job.attempts,
-        max_attempts=job.max_attempts,
-        backoff=job.backoff,
-        cancel_requested=running.cancel_requested,
-        permanent=end.permanent,
-        retry_after=end.retry_after,
-        jitter=random.random(),  # noqa: S311 - spreads retries, guards nothing
-    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Final
 from uuid import UUID
 
@@ -77,7 +78,7 @@ class Producer:
         """Claim as far as there is room; the seconds until the next look, zero if more waits."""
         self._hand_back_older_than(STALE_S)
         limit, passed_over = self._wanted()
-        if limit <= 0:
+        if limit <= 0 or not await self._is_all_recorded():
             return POLL_S
         jobs = await self._claim(limit, passed_over)
         if jobs is None:
@@ -87,6 +88,16 @@ class Producer:
             return 0
         self._locked = 0 if jobs else self._locked
         return await self._look(passed_over)
+
+    async def _is_all_recorded(self) -> bool:
+        """For an isolated worker, whether no earlier job would be lost with the next one."""
+        if not self._slots.is_alone:
+            return True
+        with suppress(TimeoutError):
+            async with asyncio.timeout(POLL_S):
+                await self._completer.drained()
+                return True
+        return False
 
     def _wanted(self) -> tuple[int, list[UUID]]:
         """How many jobs, and of whom none: while only the reserve is free, of who runs a lot."""

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Final
 
@@ -27,6 +27,7 @@ from internal.services.worker.producer import Producer
 from internal.services.worker.running import PATIENCE_S
 from internal.services.worker.scribe import Scribe
 from internal.services.worker.slots import Slots
+from internal.services.worker.supervision import Supervision, Unsupervised
 
 LONGEST_BEAT: Final = timedelta(seconds=1)
 # Duties begin one after the other, unless there is something for them to do: at once each would
@@ -53,20 +54,6 @@ class WorkerSettings(msgspec.Struct, frozen=True):
     is_alone: bool = False
 
 
-class Supervision(msgspec.Struct, frozen=True):
-    """What a worker and the process that started it tell each other.
-
-    `asked_to_stop`: whether that process sent the signal that stops this one; else one of the jobs
-    may have. `ask_for_isolated_worker` has it start one, unless there are enough.
-    """
-
-    asked_to_stop: Callable[[], bool] = lambda: True
-    ask_for_isolated_worker: Callable[[], None] = lambda: None
-
-
-UNSUPERVISED: Final = Supervision()
-
-
 class Worker:
     """Runs until `stop`; `duties` are the upkeep that goes along."""
 
@@ -79,9 +66,9 @@ class Worker:
         handlers: Handlers,
         settings: WorkerSettings,
         duties: Sequence[Duty] = (),
-        supervision: Supervision = UNSUPERVISED,
+        supervision: Supervision | None = None,
     ) -> None:
-        self._supervision = supervision
+        supervision = self._supervision = supervision or Unsupervised()
         self._workers = workers
         self._wakeups = wakeups
         self._settings = settings
@@ -160,7 +147,7 @@ class Worker:
         _log.info("waiting for running jobs", extra={"jobs": len(self._slots.running)})
         await self._ended(self._settings.shutdown_grace.total_seconds())
         left = list(self._slots.running)
-        is_suspect = not (self.is_worn_out or self._supervision.asked_to_stop())
+        is_suspect = not (self.is_worn_out or self._supervision.stop_asked)
         for running in left:
             running.stop(is_suspect=is_suspect)
         if left:

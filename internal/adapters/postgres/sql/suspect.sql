@@ -6,8 +6,13 @@ with input as (
 leased as materialized (
   select l.job_id, l.user_id, i.more, f.route
   from input i
-  join lease l using (job_id, token)
-  join flow f on f.id = l.flow_id
+  -- limit 1: else the planner may make joins of them that read whole tables
+  cross join lateral (
+    select job_id, user_id, flow_id from lease
+    where job_id = i.job_id and token = i.token
+    limit 1
+  ) l
+  cross join lateral (select route from flow where id = l.flow_id limit 1) f
   order by l.job_id
 ),
 noted as (
