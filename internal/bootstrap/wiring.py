@@ -62,6 +62,7 @@ from internal.services.queues import Queues
 from internal.services.readiness import Readiness
 from internal.services.scheduler import Scheduler
 from internal.services.schedules import Schedules
+from internal.services.worker.supervision import Supervision
 from internal.services.worker.worker import Worker, WorkerSettings
 from internal.services.workflows import Workflows
 
@@ -243,8 +244,14 @@ def relay_of(store: Store) -> Duty:
     return upkeep.relay(PostgresFeed(store.background, store.wakeups))
 
 
-def worker_of(store: Store, handlers: Handlers) -> Worker:
-    """A worker process with all the upkeep."""
+def worker_of(
+    store: Store,
+    handlers: Handlers,
+    *,
+    is_alone: bool = False,
+    supervision: Supervision | None = None,
+) -> Worker:
+    """A worker process with all the upkeep; an isolated one has none."""
     settings, work = (
         store.settings,
         PostgresWork(store.database, store.wakeups, store.settings.aging),
@@ -260,8 +267,10 @@ def worker_of(store: Store, handlers: Handlers) -> Worker:
             reserve=settings.worker_reserve,
             lease_ttl=settings.lease_ttl,
             shutdown_grace=settings.shutdown_grace,
+            is_alone=is_alone,
         ),
-        duties=(*_upkeep(store), scheduler_of(store, handlers).duty()),
+        duties=() if is_alone else (*_upkeep(store), scheduler_of(store, handlers).duty()),
+        supervision=supervision,
     )
 
 

@@ -51,7 +51,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> int:
         listening.cancel()
         await database.close()
     if worker.is_worn_out:
-        _log.error("too many handlers hang in threads: this process ends, to be replaced")
+        _log.error("too many handlers hang: this process ends, to be replaced")
         return ExitCode.RECYCLE
     return ExitCode.OK
 

@@ -119,6 +119,11 @@ class Handler(msgspec.Struct, frozen=True):
         )
 
 
+def pull_route(type_: str) -> str:
+    """The route of jobs that only workers with this type's handler take."""
+    return PULL_PREFIX + type_
+
+
 class Handlers(Mapping[str, Handler]):
     """The job types that this installation runs."""
 
@@ -147,7 +152,7 @@ class Handlers(Mapping[str, Handler]):
     def route_of(self, type_: str) -> str:
         """Which workers a job goes to: its handler's pool, or whoever pulls its type."""
         known = self._by_type.get(type_)
-        return PULL_PREFIX + type_ if known is None else known.pool
+        return pull_route(type_) if known is None else known.pool
 
     def routes(self) -> tuple[str, ...]:
         """What a worker with these handlers serves.
@@ -156,4 +161,4 @@ class Handlers(Mapping[str, Handler]):
         wait there.
         """
         pools = {each.pool for each in self._by_type.values()}
-        return tuple(sorted(pools | {PULL_PREFIX + type_ for type_ in self._by_type}))
+        return tuple(sorted(pools | {pull_route(type_) for type_ in self._by_type}))

@@ -48,7 +48,7 @@ class Outcome(StrEnum):
 
 WAITING: Final = frozenset({Status.BLOCKED, Status.SCHEDULED, Status.QUEUED})
 FINISHED: Final = frozenset({Status.SUCCEEDED, Status.FAILED, Status.CANCELED})
-COUNTED: Final = frozenset({Outcome.FAILED, Outcome.TIMED_OUT, Outcome.LOST})
+COUNTED: Final = frozenset({Outcome.FAILED, Outcome.TIMED_OUT})
 
 
 class OnDependencyFailure(StrEnum):
@@ -170,6 +170,19 @@ def succeeded(attempts: int) -> Settlement:
     return Settlement(Status.SUCCEEDED, attempts)
 
 
+def lost(attempts: int, max_attempts: int, *, cancel_requested: bool, to_blame: bool) -> Settlement:
+    """Where a job goes that was lost with its process: to its queue again, at once.
+
+    Args:
+        attempts: counted attempts before this one.
+        to_blame: whether the job ended its process: else the attempt does not count.
+    """
+    counted = attempts + to_blame
+    if cancel_requested:
+        return Settlement(Status.CANCELED, counted)
+    return Settlement(Status.FAILED if counted >= max_attempts else Status.QUEUED, counted)
+
+
 def settle(
     outcome: Outcome,
     *,
@@ -185,7 +198,7 @@ def settle(
 
     Args:
         outcome: how the attempt ended; `running` is not an end.
-        attempts: failed and lost attempts before this one.
+        attempts: counted attempts before this one.
         retry_after: overrides the backoff of a failure, or says how long a released job waits.
         jitter: a random number in [0, 1) that the backoff spreads its delay by.
 
@@ -204,7 +217,7 @@ def settle(
     if retry_after is not None:
         return Settlement(Status.SCHEDULED, counted, retry_after)
     if outcome in {Outcome.LOST, Outcome.RELEASED}:
-        return Settlement(Status.QUEUED, counted)
+        return Settlement(Status.QUEUED, counted)  # `lost` is for those that count
     return Settlement(Status.SCHEDULED, counted, backoff.delay(counted, jitter))
 
 

@@ -17,6 +17,7 @@ from internal.domain.times import Moment
 MOST_AHEAD: Final = 10_000
 # Of the jobs that run, those whose time is looked at.
 MOST_RUNNING: Final = 1_000
+ALONE: Final = "it runs by itself, since its process ended more than once while it ran"
 # Of the jobs that one waits for, so many are named.
 NAMED: Final = 3
 
@@ -62,7 +63,8 @@ class Standing(msgspec.Struct, frozen=True):
     while none has ended. `slots` are those of the workers that serve it, `free` what nobody uses of
     them; `at_once` of its kind were claimed. Behind a gate, `running`: for how long those have run
     that came through it, the longest first, and `running_of_key` those with its concurrency key, in
-    seconds. `waits_for` tells the jobs of which it awaits the end.
+    seconds. `waits_for` tells the jobs of which it awaits the end. `runs_alone`: only an isolated
+    worker takes it. `is_held`: the work of its last attempt goes on.
     """
 
     status: Status
@@ -82,6 +84,8 @@ class Standing(msgspec.Struct, frozen=True):
     running_of_key: tuple[float, ...] = ()
     limits: Limits | None = None
     waits_for: tuple[str, ...] = ()
+    runs_alone: bool = False
+    is_held: bool = False
 
 
 class Why(msgspec.Struct, frozen=True):
@@ -116,6 +120,11 @@ def _blocked(standing: Standing) -> Why:
 
 
 def _scheduled(standing: Standing) -> Why:
+    if standing.is_held:
+        detail = (
+            "its last attempt was given up, and its handler has not ended: it starts after that"
+        )
+        return Why(Gate.DUE, detail, None)
     detail = f"it is not due before {standing.run_at:%Y-%m-%d %H:%M:%S} UTC"
     if standing.paused:
         return Why(Gate.DUE, f"{detail}, and the queue {standing.queue!r} is paused", None)
@@ -125,12 +134,16 @@ def _scheduled(standing: Standing) -> Why:
 def _queued(standing: Standing) -> Why:
     if standing.paused:
         return Why(Gate.PAUSED, f"the queue {standing.queue!r} is paused: resume it", None)
+    if not standing.served and standing.runs_alone:
+        detail = f"{ALONE}: a worker is started for it"
+        return Why(Gate.NO_WORKER, detail, None)
     if not standing.served:
         detail = f"no running worker has a handler for the type {standing.type!r}"
         return Why(Gate.NO_WORKER, detail, None)
     if standing.limits is not None:
         return _gated(standing, standing.limits)
-    return _in_line(standing, f"{_number(standing.ahead)} of its queue go before it")
+    own = f"{ALONE}; " if standing.runs_alone else ""
+    return _in_line(standing, f"{own}{_number(standing.ahead)} of its queue go before it")
 
 
 def _gated(standing: Standing, limits: Limits) -> Why:

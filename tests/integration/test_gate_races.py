@@ -8,8 +8,8 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from internal.adapters.postgres.database import Hot
+from internal.adapters.postgres.ends import record, unstarted
 from internal.adapters.postgres.statements import statement
-from internal.adapters.postgres.work import record, unstarted
 from internal.domain.accounts import Actor
 from internal.domain.jobs import Status
 from internal.domain.queues import QueueSettings

@@ -212,9 +212,9 @@ async def test_an_attempt_that_is_not_on_record_is_named(store: Store, ada: Acto
 
     assert await violations(store) == {
         7: [
-            f"job {waiting.id} has used up 1 attempts, on record are 0",
+            f"job {waiting.id} has used up 1 attempts, on record are 0 and 0 lost ones",
             f"job {waiting.id} was started 1 times, on record are 0",
-            f"job {ended} used up 1 attempts, on record are 0",
+            f"job {ended} used up 1 attempts, on record are 0 and 0 lost ones",
             f"job {ended} was started 1 times, on record are 0",
         ]
     }

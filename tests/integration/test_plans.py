@@ -23,6 +23,7 @@ from internal.adapters.postgres.listing import page_ids
 from internal.adapters.postgres.statements import statement
 from internal.domain.jobs import Status
 from internal.domain.listing import JobFilter, Page
+from internal.domain.misfits import MISFIT
 from internal.domain.slots import GRACE
 from internal.services.scheduler import FIRED_AT_ONCE
 from internal.services.upkeep import STAGED_AT_ONCE
@@ -161,6 +162,11 @@ def _statements(known: Known) -> Statements:
         "waiting": (statement("waiting"), (list(ROUTES), [])),
         "finish": (statement("finish"), _ends(leased, tokens)),
         "succeed": (statement("succeed"), _successes(leased, tokens)),
+        "let go": (statement("let_go"), (leased, tokens)),
+        "ended holds": (statement("ended_holds"), ()),
+        "suspect": (statement("suspect"), (leased, tokens, [1] * len(leased))),
+        "misfits": (statement("misfits"), ([over], MISFIT)),
+        "prune released": (statement("prune_released"), ([over], 100)),
         "fold": (statement("fold"), (100, 1)),
         "expired": (statement("expired"), (100,)),
         "progress": (
@@ -217,7 +223,7 @@ def _statements(known: Known) -> Statements:
 
 
 def _ends(jobs: Sequence[UUID], tokens: Sequence[int]) -> Values:
-    succeeded = (1, 4, 0, 0.0, 5.0, 0.0, None, "null", None, None, None)
+    succeeded = (1, 4, 0, 0.0, 5.0, 0.0, None, "null", *[None] * 5)
     return (AGING, jobs, tokens, *([value] * len(jobs) for value in succeeded))
 
 

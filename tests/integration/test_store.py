@@ -52,7 +52,7 @@ async def test_a_late_end_with_an_old_token_changes_nothing(store: Store) -> Non
     assert await store.work.finish([an_end(late, result='"late"')]) == {submitted.id}
 
     job = await store.job(actor, submitted.id)
-    assert (job.status, job.attempts) == (Status.RUNNING, 1)
+    assert (job.status, job.attempts) == (Status.RUNNING, 0)
     assert await store.work.finish([an_end(current, result='"current"')]) == set()
     assert await store.work.finish([an_end(current, result='"again"')]) == {submitted.id}
     assert (await store.job(actor, submitted.id)).result == '"current"'
@@ -69,13 +69,13 @@ async def test_an_expired_worker_neither_claims_nor_comes_back(store: Store) -> 
     assert not (await store.work.beat(worker, TTL)).alive
 
 
-async def test_lost_attempts_count_until_the_job_fails(store: Store) -> None:
+async def test_lost_attempts_of_a_job_to_blame_count_until_it_fails(store: Store) -> None:
     actor = await store.a_user()
     submitted = await store.submit(actor, max_attempts=2)
     for _ in range(2):
         worker = await store.a_worker()
         await store.claim_one(worker)
-        await store.work.leave(worker)
+        await store.work.end([worker], [submitted.id])
         assert await store.upkeep.rescue_expired(10) == 1
 
     job = await store.job(actor, submitted.id)

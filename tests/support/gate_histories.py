@@ -27,8 +27,13 @@ QUEUES: Final = ("a", "b")
 KEYS: Final = (None, None, "x", "y", "z")
 # Of the types that no worker has, each waits for a worker of its own route.
 TYPES: Final = ("noop", "noop", "rare")
-ROUTES: Final = (("pull:noop",), ("pull:rare",), ("pull:noop", "pull:rare"))
-SERVED: Final = ("pull:noop", "pull:rare")
+# Jobs that saw too many workers end go by routes of their own.
+ROUTES: Final = (
+    ("pull:noop", "alone:pull:noop"),
+    ("pull:rare",),
+    ("pull:noop", "pull:rare", "alone:pull:rare"),
+)
+SERVED: Final = ("pull:noop", "pull:rare", "alone:pull:noop", "alone:pull:rare")
 WORKERS: Final = 2
 MOST_AT_ONCE: Final = 5
 # Soon enough to wait for, and too slow to be passed unseen.
@@ -51,6 +56,7 @@ class GateHistory:
         self._workers: dict[str, tuple[str, ...]] = {}
         self._jobs: list[tuple[Actor, UUID]] = []
         self._held: list[ClaimedJob] = []
+        self._going_on: list[ClaimedJob] = []
         self._retried: set[UUID] = set()
         self._before: dict[int, Gate] = {}
         self._pruning = asyncio.Lock()
@@ -60,6 +66,7 @@ class GateHistory:
             (self._claim, 12),
             (self._finish, 12),
             (self._hand_back, 3),
+            (self._let_go, 4),
             (self._limit, 6),
             (self._hold, 2),
             (self._resume, 3),
@@ -110,6 +117,7 @@ class GateHistory:
             if not await self._unfinished():
                 return
             await self._rescue()
+            await self._let_go()
             await self._until_quiet()
             await self._store.upkeep.tend_flows(1000)
             claimed = await self._store.work.claim(worker, SERVED, 1000)
@@ -202,7 +210,13 @@ class GateHistory:
 
     def _an_end(self, job: ClaimedJob) -> Finish:
         outcome = self._random.choice(
-            (Outcome.SUCCEEDED, Outcome.SUCCEEDED, Outcome.FAILED, Outcome.RELEASED)
+            (
+                Outcome.SUCCEEDED,
+                Outcome.SUCCEEDED,
+                Outcome.FAILED,
+                Outcome.RELEASED,
+                Outcome.TIMED_OUT,
+            )
         )
         settlement: Settlement = settle(
             outcome,
@@ -211,7 +225,16 @@ class GateHistory:
             backoff=job.backoff,
             retry_after=timedelta(milliseconds=self._random.randint(0, 20)),
         )
-        return msgspec.structs.replace(an_end(job, outcome), settlement=settlement)
+        # The work of some goes on.
+        is_held = outcome is Outcome.TIMED_OUT
+        if is_held:
+            self._going_on.append(job)
+        end = an_end(job, outcome)
+        return msgspec.structs.replace(end, settlement=settlement, is_held=is_held)
+
+    async def _let_go(self) -> None:
+        going_on, self._going_on = self._going_on, []
+        await self._store.work.let_go([job.lease for job in going_on])
 
     async def _hand_back(self) -> None:
         jobs = self._taken()

@@ -29,9 +29,11 @@ JOBS: Final = """
       select 'ready', job_id, flow_id, lane_id, rank from ready
       union all
       select 'lease', job_id, flow_id, lane_id, null from lease
+      union all
+      select 'hold', job_id, flow_id, lane_id, null from hold
     ) w
     join flow f on f.id = w.flow_id
-    join job j on j.id = w.job_id
+    left join job j on j.id = w.job_id -- work may outlive its job
     left join lane l on l.id = w.lane_id and l.flow_id = w.flow_id
 """
 OLD_LANES: Final = """
@@ -65,7 +67,8 @@ class Gate(msgspec.Struct):
         return [
             job
             for job in self.jobs
-            if job["place"] == "lease" or (job["place"] == "ready" and job["lane_id"] is not None)
+            if job["place"] in {"lease", "hold"}
+            or (job["place"] == "ready" and job["lane_id"] is not None)
         ]
 
     def by_key(self) -> Counter[str]:

@@ -146,7 +146,7 @@ class Store:
             await connection.execute(query, *values)
 
     async def expire(self, worker_id: str) -> None:
-        query = "update worker set expires_at = now() - interval '1 second' where id = $1"
+        query = "update worker set expires_at = now() - interval '10 seconds' where id = $1"
         await self.execute(query, worker_id)
 
 

@@ -59,6 +59,8 @@ class Ends:
         self.flushes: list[int] = []
         self.calls: list[str] = []
         self.handed_back: list[Lease] = []
+        self.routed: dict[Lease, str] = {}
+        self.freed: list[Lease] = []
         self.logged: list[dict[Lease, Sequence[LoggedLine]]] = []
         self.ending: set[UUID] = set()
 
@@ -69,9 +71,18 @@ class Ends:
         self.flushes.append(len(ends))
         return set()
 
-    async def hand_back(self, leases: Sequence[tuple[Lease, int]]) -> None:
+    async def hand_back(
+        self, leases: Sequence[tuple[Lease, int]], route: str | None = None
+    ) -> None:
         self._meet_fault()
         self.handed_back += [lease for lease, _ in leases]
+        if route is not None:
+            self.routed |= {lease: route for lease, _ in leases}
+
+    async def let_go(self, leases: Sequence[Lease]) -> None:
+        self._meet_fault()
+        self.calls.append("let go")
+        self.freed += leases
 
     async def progress(self, reports: Mapping[Lease, Progress]) -> None:
         self._meet_fault()
@@ -98,7 +109,13 @@ class Names:
         self.failing: dict[str, Exception] = {}
 
     async def register(
-        self, worker_id: str, ttl: timedelta, slots: int, routes: Sequence[str]
+        self,
+        worker_id: str,
+        ttl: timedelta,
+        slots: int,
+        routes: Sequence[str],
+        *,
+        is_alone: bool = False,
     ) -> None: ...
 
     async def beat(
@@ -118,6 +135,8 @@ class Names:
 
     async def leave(self, worker_id: str) -> None:
         self.left.append(worker_id)
+
+    async def end(self, worker_ids: Sequence[str], blamed: Sequence[UUID] = ()) -> None: ...
 
 
 class Queue:

@@ -23,6 +23,7 @@ from internal.services.upkeep import (
     releaser,
     stager,
 )
+from internal.services.worker.supervision import Supervision
 from internal.services.worker.worker import Worker, WorkerSettings
 from tests.support.conditions import eventually
 from tests.support.store import Store
@@ -65,6 +66,7 @@ async def running_worker(
     handlers: Iterable[Handler],
     settings: WorkerSettings = SETTINGS,
     wakeups: Wakeups | None = None,
+    supervision: Supervision | None = None,
 ) -> AsyncIterator[RunningWorker]:
     duties = [duty(store.upkeep) for duty in DUTIES]
     worker = Worker(
@@ -80,6 +82,7 @@ async def running_worker(
             operator(store.operation_steps),
             relay(store.feed),
         ],
+        supervision,
     )
     running = RunningWorker(worker)
     try:

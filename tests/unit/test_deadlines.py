@@ -24,7 +24,7 @@ class Watched:
 
     def __init__(self, *handlers: Handler) -> None:
         self.process = Process(*handlers)
-        self.deadlines = Deadlines(self.process.slots)
+        self.deadlines = Deadlines(self.process.slots, self.process.executor)
 
     async def end_of(self, type_: str, timeout_ms: int = BRIEF_MS) -> Finish:
         running = await self.process.start(a_claimed_job(type_, timeout_ms=timeout_ms))
@@ -112,7 +112,7 @@ async def test_what_waits_to_be_recorded_has_no_deadline() -> None:
     running.begin()
     running.end()
 
-    Deadlines(process.slots).run_once()
+    Deadlines(process.slots, process.executor).run_once()
 
     assert not running.timed_out
     running.stop()
@@ -133,6 +133,6 @@ async def test_a_thread_that_outlives_its_timeout_keeps_its_slot_until_it_return
     living.cancel()
 
     assert end.outcome is Outcome.TIMED_OUT
-    assert (hanging.process.slots.hung, hanging.process.slots.free) == (1, 3)
+    assert (len(hanging.process.slots.hung), hanging.process.slots.free) == (1, 3)
     release.set()
     await eventually(lambda: hanging.process.slots.free == 4)

@@ -118,16 +118,24 @@ async def test_whatever_a_handler_raises_ends_its_attempt_as_failed(
 async def test_an_error_in_reading_the_payload_is_kept_as_text_that_can_be_stored() -> None:
     end = await end_of(a_claimed_job("picky"), picky)
 
-    assert (end.outcome, end.settlement.status) == (Outcome.FAILED, Status.FAILED)
+    assert (end.outcome, end.is_misfit) == (Outcome.RELEASED, True)
     assert end.error is not None
     assert "nul �, surrogate ?" in end.error
     assert len(end.error) <= 10_000
 
 
-async def test_a_type_without_a_handler_is_released_for_a_while() -> None:
-    end = await end_of(a_claimed_job("unknown"))
+async def test_a_type_without_a_handler_goes_where_only_workers_with_one_look(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    process = Process(endless)
+    for _ in range(3):
+        await task_of(await process.start(a_claimed_job("unknown")))
+    await process.completer.run_once()
 
-    assert (end.outcome, end.settlement.status) == (Outcome.RELEASED, Status.SCHEDULED)
+    assert process.ends.recorded == []
+    assert [*process.ends.routed.values()] == ["pull:unknown"] * 3
+    (line,) = [each for each in caplog.records if "no handler here" in each.message]
+    assert line.__dict__["type"] == "unknown"
 
 
 async def test_a_stop_releases_what_still_runs() -> None:

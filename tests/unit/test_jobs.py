@@ -77,7 +77,7 @@ def test_with_the_defaults_a_job_waits_2_s_then_4_s_then_fails() -> None:
         (Outcome.SUCCEEDED, Settlement(Status.SUCCEEDED, 1)),
         (Outcome.FAILED, Settlement(Status.SCHEDULED, 2, timedelta(seconds=4))),
         (Outcome.TIMED_OUT, Settlement(Status.SCHEDULED, 2, timedelta(seconds=4))),
-        (Outcome.LOST, Settlement(Status.QUEUED, 2)),
+        (Outcome.LOST, Settlement(Status.QUEUED, 1)),
         (Outcome.RELEASED, Settlement(Status.QUEUED, 1)),
         (Outcome.CANCELED, Settlement(Status.CANCELED, 1)),
     ],

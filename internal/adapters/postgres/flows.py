@@ -8,7 +8,8 @@ from uuid import UUID
 
 from asyncpg import ForeignKeyViolationError
 
-from internal.adapters.postgres.database import Hot, again
+from internal.adapters.postgres.contention import again
+from internal.adapters.postgres.database import Hot
 from internal.adapters.postgres.statements import statement
 from internal.domain.errors import LimitReachedError, UnauthenticatedError, UnavailableError
 

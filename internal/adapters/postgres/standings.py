@@ -8,6 +8,7 @@ from internal.adapters.postgres.codes import STATUSES
 from internal.adapters.postgres.database import Database, Row
 from internal.adapters.postgres.statements import statement
 from internal.domain.accounts import Actor
+from internal.domain.blame import runs_alone
 from internal.domain.why import MOST_AHEAD, MOST_RUNNING, Limits, Standing
 
 
@@ -32,6 +33,8 @@ def _standing(row: Row) -> Standing:
         queue=row["queue"],
         type=row["type"],
         paused=row["paused"],
+        runs_alone=runs_alone(row["route"]),
+        is_held=row["is_held"],
         served=row["slots"] > 0,
         ahead=row["ahead"],
         ahead_of_key=row["ahead_of_key"],

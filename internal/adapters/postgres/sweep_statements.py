@@ -48,7 +48,14 @@ OPERATION_ITEMS: Final = _any(
 WORKERS: Final = _any(
     "worker",
     "expires_at < now() - interval '1 minute'"
-    " and not exists (select from lease where worker_id = t.id)",
+    " and not exists (select from lease where worker_id = t.id)"
+    " and not exists (select from hold where worker_id = t.id)",
+)
+SUSPECTS: Final = _any(
+    "suspect",
+    "not exists (select from job where id = t.job_id)"
+    " or exists (select from finished"
+    " where user_id = t.user_id and status in (4, 5, 6) and job_id = t.job_id)",
 )
 
 # By position, which grows with the time: no index on the time is needed.

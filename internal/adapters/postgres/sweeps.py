@@ -218,6 +218,7 @@ def all_sweeps(
         rows("bulk operations", statements.OPERATIONS, every=SELDOM),
         rows("items of bulk operations", statements.OPERATION_ITEMS, every=SELDOM),
         rows("workers", statements.WORKERS),
+        rows("suspects", statements.SUSPECTS),
         rows("batches", statement("prune_batches"), *kept),
         rows("failures", statements.FAILURES, retention_failed, every=OFTEN),
         Walk(turns, "expiry", statement("sweep_expiry"), UUID(int=0)),

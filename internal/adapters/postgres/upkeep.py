@@ -6,15 +6,12 @@ import time
 from datetime import timedelta
 from typing import Final
 
-from internal.adapters.postgres.database import Database, Row
+from internal.adapters.postgres.blame import lost_with_its_worker, tell_lost
+from internal.adapters.postgres.database import Database
+from internal.adapters.postgres.ends import record_ends, topics_of
 from internal.adapters.postgres.partitions import make_partitions
 from internal.adapters.postgres.statements import statement
-from internal.adapters.postgres.work import record_ends, topics_of
-from internal.domain.failures import failure_of
-from internal.domain.jobs import Outcome, Status, settle
 from internal.domain.ports.feed import Topic, Wakeups
-from internal.domain.ports.work import Finish, Lease
-from internal.domain.retry import Backoff, Strategy
 
 # Any constant will do, as long as nothing else on this database takes the same advisory lock.
 FOLD_LOCK: Final = 0x57494E44_464F4C44
@@ -28,9 +25,6 @@ SETTLED_WAKES: Final = {
 
 # How soon to look again at a gate that another process looks at.
 GATE_TAKEN: Final = timedelta(milliseconds=10)
-
-# A lost attempt is tried again without backoff.
-NO_BACKOFF: Final = Backoff(Strategy.FIXED, base_ms=0, max_ms=0)
 
 NEXT_EXPIRY: Final = "select extract(epoch from min(at) - now())::float8 from expiry"
 
@@ -76,14 +70,19 @@ class PostgresUpkeep:
         return row["looked"], None
 
     async def rescue_expired(self, limit: int) -> int:
-        async with self._database.hot() as connection, connection.transaction():
-            lost = await connection.fetch(statement("expired"), limit)
-            if not lost:
-                return 0
-            now = time.monotonic()
-            ends = [_lost(row, now) for row in lost]
-            answer = await record_ends(connection, self._aging, ends, now)
+        async with self._database.hot() as connection:
+            (let_go,) = await connection.fetch(statement("ended_holds"))
+            self._wakeups.send(*topics_of(let_go, ("scheduled", "freed")))
+            async with connection.transaction():
+                lost = await connection.fetch(statement("expired"), limit)
+                if not lost:
+                    return 0
+                now = time.monotonic()
+                ends = [lost_with_its_worker(row, now) for row in lost]
+                answer = await record_ends(connection, self._aging, ends, now)
         self._wakeups.send(*topics_of(answer))
+        for row, end in zip(lost, ends, strict=True):
+            tell_lost(row, end)
         return len(ends) - len(answer["late"])
 
     async def settle_dependencies(self, limit: int) -> int:
@@ -111,24 +110,3 @@ class PostgresUpkeep:
         async with self._database.hot() as connection:
             while await connection.fetchval(query):
                 pass
-
-
-def _lost(row: Row, now: float) -> Finish:
-    settlement = settle(
-        Outcome.LOST,
-        attempts=row["attempts"],
-        max_attempts=row["max_attempts"],
-        backoff=NO_BACKOFF,
-        cancel_requested=row["cancel_requested"],
-    )
-    error = f"lost: the worker {row['worker_id']} stopped answering"
-    failed = settlement.status is Status.FAILED
-    return Finish(
-        lease=Lease(row["job_id"], row["token"]),
-        outcome=Outcome.LOST,
-        settlement=settlement,
-        ran_ms=row["ran_ms"],
-        ended=now,
-        error=error,
-        failure=failure_of(row["user_id"], row["type"], error) if failed else None,
-    )

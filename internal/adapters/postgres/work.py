@@ -3,34 +3,25 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from operator import attrgetter
 from typing import Any, Final
 from uuid import UUID
 
-from internal.adapters.postgres.codes import OUTCOME_CODE, STATUS_CODE
 from internal.adapters.postgres.columns import if_any, once
-from internal.adapters.postgres.database import Database, Hot, Row
-from internal.adapters.postgres.failures import note
+from internal.adapters.postgres.database import Database, Hot
+from internal.adapters.postgres.ends import record, record_ends, topics_of, unstarted
 from internal.adapters.postgres.parents import with_parents
 from internal.adapters.postgres.statements import statement
-from internal.domain.jobs import Outcome, Status
+from internal.domain.jobs import Outcome
 from internal.domain.ports.feed import Topic, Wakeups
 from internal.domain.ports.work import Beat, ClaimedJob, Finish, Lease, LoggedLine, Progress
 
 CLAIM_TIMEOUT_S: Final = 5.0
-MS: Final = timedelta(milliseconds=1)
 DEPENDENCIES: Final = attrgetter("dependencies")
-# Neither error nor result, progress, note and failure.
-NOTHING_SAID: Final = (None,) * 5
-WAKES: Final = {
-    "queued": Topic.READY,
-    "scheduled": Topic.SCHEDULED,
-    "told": Topic.OUTBOX,
-    "freed": Topic.GATE,
-    "noted": Topic.RELEASE,
-}
+# Attempts that were handed back, of a job that is handed back time and again.
+RELEASED_KEPT: Final = 100
 
 
 class PostgresWork:
@@ -74,16 +65,29 @@ class PostgresWork:
             else:
                 answer = await record_ends(connection, self._aging, ends, now)
                 topics = topics_of(answer)
+                if answer["long"]:
+                    values = (answer["long"], RELEASED_KEPT)
+                    await connection.execute(statement("prune_released"), *values)
         self._wakeups.send(*topics)
         return set(answer["late"])
 
-    async def hand_back(self, leases: Sequence[tuple[Lease, int]]) -> None:
+    async def hand_back(
+        self, leases: Sequence[tuple[Lease, int]], route: str | None = None
+    ) -> None:
         if not leases:
             return
         async with self._database.hot() as connection:
-            rows = [unstarted(lease.job_id, lease.token, attempts) for lease, attempts in leases]
+            rows = [
+                unstarted(lease.job_id, lease.token, attempts, route) for lease, attempts in leases
+            ]
             answer = await record(connection, self._aging, rows)
         self._wakeups.send(*topics_of(answer))
+
+    async def let_go(self, leases: Sequence[Lease]) -> None:
+        jobs, tokens = [each.job_id for each in leases], [each.token for each in leases]
+        async with self._database.hot() as connection:
+            (answer,) = await connection.fetch(statement("let_go"), jobs, tokens)
+        self._wakeups.send(*topics_of(answer, ("scheduled", "freed")))
 
     async def progress(self, reports: Mapping[Lease, Progress]) -> None:
         async with self._database.hot() as connection:
@@ -106,11 +110,17 @@ class PostgresWork:
         return set(answer["jobs"])
 
     async def register(
-        self, worker_id: str, ttl: timedelta, slots: int, routes: Sequence[str]
+        self,
+        worker_id: str,
+        ttl: timedelta,
+        slots: int,
+        routes: Sequence[str],
+        *,
+        is_alone: bool = False,
     ) -> None:
         async with self._database.hot() as connection:
-            query = "select register_worker($1, $2, $3, $4)"
-            await connection.execute(query, worker_id, slots, list(routes), ttl)
+            query = "select register_worker($1, $2, $3, $4, $5)"
+            await connection.execute(query, worker_id, slots, list(routes), ttl, is_alone)
         self._wakeups.send(Topic.GATE)
 
     async def beat(
@@ -127,7 +137,7 @@ class PostgresWork:
             (row,) = await connection.fetch(statement("beat"), *values)
             if held is not None:
                 await self._hand_back_unheld(connection, worker_id, held)
-        return Beat(alive=row["alive"], canceled=frozenset(row["canceled"]))
+        return Beat(row["alive"], frozenset(row["canceled"]), row["waits_alone"])
 
     async def _hand_back_unheld(
         self, connection: Hot, worker_id: str, held: Sequence[UUID]
@@ -145,6 +155,17 @@ class PostgresWork:
             # Its leases may still be rescued: the row goes when none is left.
             query = "update worker set expires_at = now() where id = $1 and expires_at > now()"
             await connection.execute(query, worker_id)
+
+    async def end(self, worker_ids: Sequence[str], blamed: Sequence[UUID] = ()) -> None:
+        query = """
+            update worker
+            set expires_at = least(expires_at, now()),
+                end_known = true,
+                blamed = $2
+            where id = any($1::text[]) and not end_known
+        """
+        async with self._database.hot() as connection:
+            await connection.execute(query, list(worker_ids), list(blamed))
 
 
 def _is_plain_success(end: Finish) -> bool:
@@ -183,52 +204,3 @@ def _columns_of_lines(
         [1000 * (now - line.logged) for _, line in each],
         [line.text for _, line in each],
     )
-
-
-async def record_ends(connection: Hot, aging: timedelta, ends: Sequence[Finish], now: float) -> Row:
-    """As `record`, with the texts of what failed for good kept before."""
-    if failures := {end.failure for end in ends if end.failure is not None}:
-        await note(connection, failures)
-    return await record(connection, aging, [finished(end, now) for end in ends])
-
-
-async def record(connection: Hot, aging: timedelta, rows: Sequence[tuple[Any, ...]]) -> Row:
-    """Run `finish.sql` over rows as `finished` and `unstarted` make them.
-
-    Answers with whether something is `queued`, `scheduled` and `told`, and which jobs are `late`.
-    """
-    columns = [if_any(list(column)) for column in zip(*rows, strict=True)]
-    (answer,) = await connection.fetch(statement("finish"), aging, *columns)
-    return answer
-
-
-def unstarted(job_id: UUID, token: int, attempts: int) -> tuple[Any, ...]:
-    """A lease to hand back whose handler never started."""
-    queued = STATUS_CODE[Status.QUEUED]
-    return (job_id, token, None, queued, attempts, 0.0, 0.0, 0.0, *NOTHING_SAID)
-
-
-def finished(end: Finish, now: float) -> tuple[Any, ...]:
-    """An attempt's end as a row for `finish.sql`, by what the monotonic clock reads now."""
-    return (
-        end.lease.job_id,
-        end.lease.token,
-        None if end.outcome is None else OUTCOME_CODE[end.outcome],
-        STATUS_CODE[end.settlement.status],
-        end.settlement.attempts,
-        end.settlement.delay / MS,
-        end.ran_ms,
-        1000 * (now - end.ended),
-        end.error,
-        end.result,
-        end.progress and end.progress.share,
-        end.progress and end.progress.note,
-        None if end.failure is None else end.failure.fingerprint,
-    )
-
-
-def topics_of(
-    answer: Row, names: Iterable[str] = ("queued", "scheduled", "told", "freed", "noted")
-) -> list[Topic]:
-    """Whom to wake: for jobs that wait again or are waited for, what was told, freed places."""
-    return [WAKES[name] for name in names if answer[name]]

@@ -10,6 +10,7 @@ from uuid import UUID
 
 import msgspec
 
+from internal.domain.blame import Suspicion
 from internal.domain.failures import Failure
 from internal.domain.handlers import Parent
 from internal.domain.jobs import Outcome, Settlement
@@ -93,6 +94,13 @@ class Finish(msgspec.Struct, frozen=True, gc=False):
     `outcome`: None where it never began. No attempt is kept then, and `error` is the job's reason.
     `lines` are those of its log that are not known to be written: they go first.
     `failure` groups a job that fails for good with others like it.
+
+    Attributes:
+        is_held: its work goes on, in a thread or task that cannot be stopped: its place stays taken
+            and its job does not start again before `Finishes.let_go`, or the end of the process.
+        is_misfit: it could not read the payload; where the job goes is decided by how long this
+            has been so (internal/domain/misfits.py).
+        suspicion: what the end says against its job (internal/domain/blame.py).
     """
 
     lease: Lease
@@ -105,13 +113,20 @@ class Finish(msgspec.Struct, frozen=True, gc=False):
     progress: Progress | None = None
     lines: Sequence[LoggedLine] = ()
     failure: Failure | None = None
+    is_held: bool = False
+    is_misfit: bool = False
+    suspicion: Suspicion = Suspicion.NONE
 
 
 class Beat(msgspec.Struct, frozen=True):
-    """The answer to a heartbeat. Not `alive`: every lease held under this id is lost."""
+    """The answer to a heartbeat. Not `alive`: every lease held under this id is lost.
+
+    `waits_alone`: jobs of its routes wait for an isolated worker, and none of those is free.
+    """
 
     alive: bool
     canceled: frozenset[UUID] = frozenset()
+    waits_alone: bool = False
 
 
 class Claims(Protocol):
@@ -146,11 +161,17 @@ class Finishes(Protocol):
         was recorded: their ends came too late.
         """
 
-    async def hand_back(self, leases: Sequence[tuple[Lease, int]]) -> None:
+    async def hand_back(
+        self, leases: Sequence[tuple[Lease, int]], route: str | None = None
+    ) -> None:
         """Queue claimed jobs again whose handlers never started: no attempt is counted or kept.
 
-        Each lease comes with the job's `attempts` as claimed.
+        Each lease comes with the job's `attempts` as claimed. With `route`, only workers that serve
+        it claim them from now on.
         """
+
+    async def let_go(self, leases: Sequence[Lease]) -> None:
+        """The work of attempts that were recorded as `is_held` has ended: their places are free."""
 
     async def progress(self, reports: Mapping[Lease, Progress]) -> None:
         """Keep the newest progress of running jobs."""
@@ -167,9 +188,18 @@ class Workers(Protocol):
     """Which worker processes live."""
 
     async def register(
-        self, worker_id: str, ttl: timedelta, slots: int, routes: Sequence[str]
+        self,
+        worker_id: str,
+        ttl: timedelta,
+        slots: int,
+        routes: Sequence[str],
+        *,
+        is_alone: bool = False,
     ) -> None:
-        """Begin; an id is never used twice. `Upkeep.tend_flows` wakes who waits for its routes."""
+        """Begin; an id is never used twice. `Upkeep.tend_flows` wakes who waits for its routes.
+
+        An isolated worker (`is_alone`) runs one job at a time: what is lost with it counts.
+        """
 
     async def beat(
         self,
@@ -191,6 +221,12 @@ class Workers(Protocol):
 
     async def leave(self, worker_id: str) -> None:
         """End; leases still held are rescued as lost."""
+
+    async def end(self, worker_ids: Sequence[str], blamed: Sequence[UUID] = ()) -> None:
+        """Note that the process behind these ids has ended, or ends now: its leases are rescued.
+
+        Lost attempts of the jobs `blamed` count.
+        """
 
 
 class Upkeep(Protocol):
@@ -214,7 +250,10 @@ class Upkeep(Protocol):
         """
 
     async def rescue_expired(self, limit: int) -> int:
-        """End the attempts of expired workers as lost and move their jobs on at once."""
+        """End the attempts of expired workers as lost and move their jobs on at once.
+
+        What their work still held is let go. Returns how many attempts were lost.
+        """
 
     async def tend_flows(self, limit: int) -> int:
         """Let claims look only where they will find something; how many flows were changed.

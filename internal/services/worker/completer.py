@@ -38,7 +38,9 @@ class Completer:
         self._finishes = finishes
         self._succeeded: list[Finish] = []
         self._others: list[Finish] = []
-        self._unstarted: list[tuple[Lease, int]] = []
+        # By the route that they go on by.
+        self._unstarted: dict[str | None, list[tuple[Lease, int]]] = {}
+        self._let_go: list[Lease] = []
         self._in_flight: list[Lease] = []
         self._arrived = asyncio.Event()
         self._flushed = asyncio.Condition()
@@ -47,7 +49,7 @@ class Completer:
     def unrecorded(self) -> set[UUID]:
         """The jobs that were handed over and may not be recorded yet."""
         ends = (end.lease for end in (*self._succeeded, *self._others))
-        unstarted = (lease for lease, _ in self._unstarted)
+        unstarted = (lease for leases in self._unstarted.values() for lease, _ in leases)
         return {lease.job_id for leases in (self._in_flight, ends, unstarted) for lease in leases}
 
     @property
@@ -68,11 +70,16 @@ class Completer:
         lane.append(end)
         self._arrived.set()
 
-    def hand_back(self, leases: Iterable[tuple[Lease, int]]) -> None:
+    def hand_back(self, leases: Iterable[tuple[Lease, int]], route: str | None = None) -> None:
         """Hand over jobs that were never started, each with its `attempts` as claimed."""
-        self._unstarted += leases
-        if self._unstarted:
+        if unstarted := list(leases):
+            self._unstarted.setdefault(route, []).extend(unstarted)
             self._arrived.set()
+
+    def let_go(self, lease: Lease) -> None:
+        """Hand over what its attempt's work held, now that it has ended."""
+        self._let_go.append(lease)
+        self._arrived.set()
 
     async def drained(self) -> None:
         """Wait until everything handed over is recorded."""
@@ -90,19 +97,25 @@ class Completer:
         """Record what is pending: one flush of each kind, in order."""
         succeeded, self._succeeded = _cut(self._succeeded)
         others, self._others = _cut(self._others)
-        unstarted, self._unstarted = self._unstarted, []
+        unstarted, self._unstarted = self._unstarted, {}
         self._in_flight = [
             *(end.lease for end in (*succeeded, *others)),
-            *(lease for lease, _ in unstarted),
+            *(lease for leases in unstarted.values() for lease, _ in leases),
         ]
+        # Not before the ends by which they are held.
+        let_go: list[Lease] = []
+        if not self._others:
+            let_go, self._let_go = self._let_go, []
         if not self._succeeded and not self._others:
             self._arrived.clear()
         for ends in (succeeded, others):
             if ends:
                 await self._write_lines(ends)
                 await self._flush(ends)
-        if unstarted:
-            await self._return(unstarted)
+        for route, leases in unstarted.items():
+            await self._return(leases, route)
+        if let_go:
+            await self._free(let_go)
         self._in_flight = []
         async with self._flushed:
             self._flushed.notify_all()
@@ -166,15 +179,21 @@ class Completer:
         for job_id in await self._finishes.finish(ends):
             _log.info("an end came too late, its lease was lost", extra={"job_id": str(job_id)})
 
-    async def _return(self, unstarted: Sequence[tuple[Lease, int]]) -> None:
+    async def _return(self, unstarted: Sequence[tuple[Lease, int]], route: str | None) -> None:
         try:
             await persist(
-                lambda: self._finishes.hand_back(unstarted),
+                lambda: self._finishes.hand_back(unstarted, route),
                 what="claimed jobs",
                 number=len(unstarted),
             )
         except Exception:  # noqa: BLE001 - the completer outlives it
             _log.exception("claimed jobs could not be handed back: they wait until this name ends")
+
+    async def _free(self, leases: Sequence[Lease]) -> None:
+        try:
+            await persist(lambda: self._finishes.let_go(leases), what="places", number=len(leases))
+        except Exception:  # noqa: BLE001 - the completer outlives it
+            _log.exception("places could not be let go: they are taken until this process ends")
 
 
 def _cut(pending: list[Finish]) -> tuple[list[Finish], list[Finish]]:

@@ -16,6 +16,7 @@ from internal.services.worker.results import UnwritableError, written
 from internal.services.worker.running import Running
 
 MAX_LOGGED_CHARS: Final = 2_000
+REPORTED: Final = COUNTED | {Outcome.LOST}
 
 _log = logging.getLogger(__name__)
 
@@ -28,6 +29,7 @@ class End(msgspec.Struct, frozen=True, gc=False):
     error: str | None = None
     permanent: bool = False
     retry_after: timedelta | None = None
+    is_misfit: bool = False
 
 
 NO_RESULT: Final = End(Outcome.SUCCEEDED, result="null")
@@ -58,15 +60,16 @@ def kept(error: str | None) -> str | None:
 
 
 def report(running: Running, end: End, settlement: Settlement) -> None:
-    """Leave a line for an attempt that counts as failed: one of thousands is found by its ids."""
-    if end.outcome not in COUNTED:
+    """Leave a line for an attempt that failed or was lost: one of thousands is found by its ids."""
+    if end.outcome not in REPORTED:
         return
     job = running.job
     what = "a job failed for good" if settlement.status is Status.FAILED else "an attempt failed"
     ids = {"job_id": str(job.id), "user_id": str(job.user_id), "type": job.type}
     counts = {"attempt": job.number, "outcome": end.outcome.value, "counted": settlement.attempts}
+    worker = {"worker": running.identity.id}
     error = (end.error or "")[:MAX_LOGGED_CHARS]
-    _log.info(what, extra={**ids, **counts, "error": error})
+    _log.info(what, extra={**ids, **counts, **worker, "error": error})
 
 
 def _asked(outcome: Retry | Fail | Snooze) -> End:

@@ -3,38 +3,40 @@
 from __future__ import annotations
 
 import asyncio
-import random
-import time
+import logging
 from collections.abc import Callable
-from datetime import timedelta
+from functools import partial
 from typing import Any, Final
 
 import msgspec
 
-from internal.domain.failures import failure_of
-from internal.domain.handlers import Handlers, JobContext
+from internal.domain.blame import alone
+from internal.domain.handlers import Handlers, JobContext, pull_route
 from internal.domain.inputs import misfit
-from internal.domain.jobs import Outcome, Settlement, Status, settle, succeeded
-from internal.domain.ports.work import Finish
+from internal.domain.jobs import Outcome
+from internal.domain.misfits import MISFIT
 from internal.services.worker.completer import Completer
 from internal.services.worker.ends import (
     NO_RESULT,
     RELEASED,
     End,
-    kept,
     raised,
-    report,
     returned,
+)
+from internal.services.worker.finishing import (
+    ENDED_ITS_PROCESS,
+    expired,
+    finish_of,
+    timed_out,
 )
 from internal.services.worker.running import Running
 from internal.services.worker.slots import Slots
 from internal.services.worker.threads import call_in_thread
 
-# As a name of its own: to look it up in the enum takes longer than all the rest of a comparison.
-SUCCEEDED: Final = Outcome.SUCCEEDED
-# As in expire.sql.
-NOT_STARTED: Final = "expired: it had not started by expires_at"
-NOT_FINISHED: Final = "expired: it had not finished by expires_at"
+# The type has no handler here. Only this object is meant, whatever it says.
+MISPLACED: Final = End(Outcome.RELEASED, error="no handler")
+
+_log = logging.getLogger(__name__)
 
 
 class Call(msgspec.Struct, frozen=True):
@@ -53,6 +55,7 @@ class Executor:
         self._calls: dict[str, Call] = {}
         self._slots = slots
         self._completer = completer
+        self._missing: set[str] = set()
 
     def start(self, running: Running) -> None:
         """Begin an attempt; its slot is taken from now on."""
@@ -62,7 +65,7 @@ class Executor:
         running.task = asyncio.Task(self._run(running), loop=asyncio.get_running_loop())
 
     async def _run(self, running: Running) -> None:
-        end = RELEASED
+        end: End | None = None
         try:
             if running.stopped:
                 self._hand_back(running)
@@ -72,39 +75,86 @@ class Executor:
                 return
             running.begin()
             end = await self._attempt(running)
+            if running.abandoned:
+                return
             running.end()
-            if not running.lost:
-                finish = _finish(running, end)
+            if end is MISPLACED:
+                self._hand_back(running, self._route_beside(running))
+            elif not running.lost:
+                finish = finish_of(running, end)
                 if self._completer.has_room:
                     self._completer.put_last(finish)
                 else:
                     await self._completer.put(finish)
         except asyncio.CancelledError:
             # The worker stops and this attempt used up the grace, or its lease is lost.
-            running.end()
-            if not running.lost:
-                self._completer.put_last(_finish(running, end))
+            if not running.abandoned:
+                self._record(running, end or self._stopped(running))
         finally:
-            self._slots.release(running)
+            if not running.abandoned:
+                self._leave(running)
 
-    def _hand_back(self, running: Running) -> None:
+    def abandon(self, running: Running) -> None:
+        """It was told to stop and did not: its slot and its place stay taken until it does.
+
+        Whatever it still returns or raises changes nothing.
+        """
+        end = timed_out(running) if running.timed_out else self._stopped(running)
+        running.abandon()
+        self._record(running, end)
+        self._slots.hang(running)
+        if running.task is not None:
+            running.task.add_done_callback(partial(self._let_go, running))
+
+    def _record(self, running: Running, end: End) -> None:
+        running.end()
         if not running.lost:
-            self._completer.hand_back([(running.lease, running.job.attempts)])
+            self._completer.put_last(finish_of(running, end))
+
+    def _leave(self, running: Running) -> None:
+        if running.thread is None or running.thread.done():
+            self._slots.release(running)
+            return
+        self._slots.hang(running)
+        running.thread.add_done_callback(partial(self._let_go, running))
+
+    def _let_go(self, running: Running, _ended: asyncio.Future[Any]) -> None:
+        if not running.lost:
+            self._completer.let_go(running.lease)
+        self._slots.recover(running)
+
+    def _hand_back(self, running: Running, route: str | None = None) -> None:
+        if not running.lost:
+            self._completer.hand_back([(running.lease, running.job.attempts)], route)
 
     def _give_up(self, running: Running) -> None:
         if not running.lost:
-            self._completer.put_last(_expired(running))
+            self._completer.put_last(expired(running))
+
+    def _stopped(self, running: Running) -> End:
+        if running.is_suspect and self._slots.is_alone:
+            return ENDED_ITS_PROCESS
+        return RELEASED
+
+    def _route_beside(self, running: Running) -> str:
+        """Where a job goes whose type this worker does not have; the log says so once."""
+        type_ = running.job.type
+        if type_ not in self._missing:
+            self._missing.add(type_)
+            _log.warning(
+                "no handler here for a type: its jobs wait for a worker that has one",
+                extra={"type": type_},
+            )
+        return alone(pull_route(type_)) if self._slots.is_alone else pull_route(type_)
 
     async def _attempt(self, running: Running) -> End:
         try:
             call = self._calls.get(running.job.type) or self._prepare(running.job.type)
             payload = call and call.decode(running.job.payload)
         except BaseException as error:  # noqa: BLE001 - an input type may run an operator's code
-            reason = f"the payload does not fit the type's input: {misfit(error)}"
-            return End(Outcome.FAILED, error=reason, permanent=True)
+            return End(Outcome.RELEASED, error=MISFIT + misfit(error), is_misfit=True)
         if call is None:
-            reason = f"this worker has no handler for the type {running.job.type!r}"
-            return End(Outcome.RELEASED, error=reason, retry_after=timedelta(seconds=5))
+            return MISPLACED
         return await self._call(call, payload, running)
 
     def _prepare(self, type_: str) -> Call | None:
@@ -120,7 +170,8 @@ class Executor:
             if call.is_async:
                 value = await call.function(payload, running)
             else:
-                value = await self._in_thread(call.function, payload, running)
+                running.thread = call_in_thread(call.function, payload, running)
+                value = await asyncio.shield(running.thread)
             if value is not None and hasattr(type(value), "__await__"):
                 # A decorator or a plain function that only passes on what an async one gave it.
                 value = await value
@@ -129,98 +180,12 @@ class Executor:
             running.forget_time_out()
             if _is_being_stopped(error):
                 raise
-            if running.timed_out:
-                limit = running.job.timeout_ms / 1000
-                return End(Outcome.TIMED_OUT, error=f"timed out after {limit:g} s")
-            return raised(error, running)
+            return timed_out(running) if running.timed_out else raised(error, running)
         except BaseException as error:  # noqa: BLE001 - whatever an operator's code raises
             return raised(error, running)
-
-    async def _in_thread(self, function: Callable[..., Any], payload: Any, running: Running) -> Any:
-        future = call_in_thread(function, payload, running)
-        try:
-            return await asyncio.shield(future)
-        except asyncio.CancelledError:
-            if not future.done():
-                self._keep_slot(future, running)
-            raise
-
-    def _keep_slot(self, future: asyncio.Future[Any], running: Running) -> None:
-        """A thread cannot be stopped: its slot stays taken until it returns."""
-        self._slots.hung += 1
-        running.abandoned = True
-
-        def let_go(ended: asyncio.Future[Any]) -> None:
-            if not ended.cancelled():
-                ended.exception()
-            self._slots.hung -= 1
-            self._slots.freed()
-
-        future.add_done_callback(let_go)
 
 
 def _is_being_stopped(error: BaseException) -> bool:
     """Whether a CancelledError is meant for this task: a handler may raise its own."""
     task = asyncio.current_task()
     return isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling() > 0
-
-
-def _finish(running: Running, end: End) -> Finish:
-    if end.outcome is SUCCEEDED:
-        return _success(running, end)
-    settlement = _settled(running, end)
-    error = kept(end.error)
-    report(running, end, settlement)
-    failed = settlement.status is Status.FAILED
-    return Finish(
-        lease=running.lease,
-        outcome=end.outcome,
-        settlement=settlement,
-        ran_ms=1000 * (running.ended - running.started),
-        ended=running.ended,
-        result=end.result,
-        error=error,
-        progress=running.report,
-        lines=running.last_lines(),
-        failure=failure_of(running.job.user_id, running.job.type, error) if failed else None,
-    )
-
-
-def _success(running: Running, end: End) -> Finish:
-    # Nearly all are such, so this is worth its own way.
-    return Finish(
-        lease=running.job.lease,
-        outcome=SUCCEEDED,
-        settlement=succeeded(running.job.attempts),
-        ran_ms=1000 * (running.ended - running.started),
-        ended=running.ended,
-        result=end.result,
-        progress=running.report,
-        lines=running.last_lines(),
-    )
-
-
-def _expired(running: Running) -> Finish:
-    job = running.job
-    return Finish(
-        lease=running.lease,
-        outcome=None,
-        settlement=Settlement(Status.CANCELED, job.attempts),
-        ran_ms=0.0,
-        ended=time.monotonic(),
-        error=NOT_STARTED if job.number == 1 else NOT_FINISHED,
-    )
-
-
-def _settled(running: Running, end: End) -> Settlement:
-    job = running.job
-    return settle(
-        end.outcome,
-        attempts=job.attempts,
-        max_attempts=job.max_attempts,
-        backoff=job.backoff,
-        cancel_requested=running.cancel_requested,
-        permanent=end.permanent,
-        retry_after=end.retry_after,
-        jitter=random.random(),  # noqa: S311 - spreads retries, guards nothing
-    )

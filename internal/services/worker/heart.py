@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from datetime import timedelta
 from typing import Any, Final
 from uuid import UUID
@@ -36,7 +36,10 @@ class Heart:
         lag: Lag,
         lease_ttl: timedelta,
         routes: Sequence[str],
+        *,
+        ask_for_isolated_worker: Callable[[], None] = lambda: None,
     ) -> None:
+        self._ask_for_isolated_worker = ask_for_isolated_worker
         self._workers = workers
         self._finishes = finishes
         self._slots = slots
@@ -52,7 +55,9 @@ class Heart:
             UnavailableError: when the database is away.
         """
         identity = Identity()
-        await self._workers.register(identity.id, self._ttl, self._slots.size, self._routes)
+        await self._workers.register(
+            identity.id, self._ttl, self._slots.size, self._routes, is_alone=self._slots.is_alone
+        )
         self._slots.current = identity
         return identity
 
@@ -96,8 +101,10 @@ class Heart:
             self._lose(identity)
             return
         identity.renewed = began
+        if beat.waits_alone:
+            self._ask_for_isolated_worker()
         self._cancel(identity, beat.canceled)
-        if retiring and not held and began - identity.given_up > LINGER_S:
+        if retiring and not held and not identity.hung and began - identity.given_up > LINGER_S:
             self._slots.retiring.remove(identity)
             await self._workers.leave(identity.id)
 

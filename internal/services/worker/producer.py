@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Final
 from uuid import UUID
 
@@ -79,7 +80,7 @@ class Producer:
         """Claim as far as there is room; the seconds until the next look, zero if more waits."""
         self._hand_back_older_than(STALE_S)
         limit, passed_over = self._wanted()
-        if limit <= 0:
+        if limit <= 0 or not await self._is_all_recorded():
             return POLL_S
         jobs = await self._claim(limit, passed_over)
         if jobs is None:
@@ -90,11 +91,21 @@ class Producer:
         self._locked = 0 if jobs else self._locked
         return await self._look(passed_over)
 
+    async def _is_all_recorded(self) -> bool:
+        """For an isolated worker, whether no earlier job would be lost with the next one."""
+        if not self._slots.is_alone:
+            return True
+        with suppress(TimeoutError):
+            async with asyncio.timeout(POLL_S):
+                await self._completer.drained()
+                return True
+        return False
+
     def _wanted(self) -> tuple[int, list[UUID]]:
         """How many jobs, and of whom none: while only the reserve is free, of who runs a lot."""
         free, buffered = self._slots.free, len(self._slots.buffer)
         open_to_all = max(0, free - self._slots.buffer.reserved)
-        ahead = min(self._slots.pace.expected(), BUFFERED)
+        ahead = 0 if self._slots.is_alone else min(self._slots.pace.expected(), BUFFERED)
         self._low = ahead // 2
         if buffered <= self._low and open_to_all + ahead > buffered:
             return min(open_to_all + ahead - buffered, CLAIMED_AT_ONCE), []

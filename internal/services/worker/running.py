@@ -8,7 +8,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 import msgspec
@@ -20,6 +20,8 @@ from internal.domain.ports.work import ClaimedJob, Lease, LoggedLine, Progress
 from internal.services.worker.attempt_log import AttemptLog
 
 NEVER: Final = math.inf
+# How long an attempt that was told to stop may take before it counts as hung.
+PATIENCE_S: Final = 1.0
 
 
 class Tenant:
@@ -54,11 +56,13 @@ class Running(msgspec.Struct, eq=False):
     abandoned: bool = False
     lost: bool = False
     stopped: bool = False
+    is_suspect: bool = False
     timed_out: bool = False
     report: Progress | None = None
     report_noted: Progress | None = None
     lines: AttemptLog | None = None
     task: asyncio.Task[None] | None = None
+    thread: asyncio.Future[Any] | None = None
 
     def __repr__(self) -> str:
         """Without the payload: handlers log their context."""
@@ -107,7 +111,7 @@ class Running(msgspec.Struct, eq=False):
     @property
     def canceled(self) -> bool:
         """Whether to stop: the owner asked, or what it does no longer counts."""
-        return self.cancel_requested or self.abandoned or self.lost
+        return self.cancel_requested or self.was_told
 
     def progress(self, share: float, note: str | None = None) -> None:
         """Report how much is done, from 0 to 1; called from any thread."""
@@ -145,16 +149,41 @@ class Running(msgspec.Struct, eq=False):
         """Whether its handler has been running since then, or was until lately."""
         return 0 < self.started <= moment and (not self.ended or self.ended >= moment)
 
-    def stop(self) -> None:
-        """Stop it; a task that is canceled before its first step would never get to its end."""
+    @property
+    def was_told(self) -> bool:
+        """Whether it was told to stop."""
+        return self.stopped or self.timed_out
+
+    @property
+    def works_on(self) -> bool:
+        """Whether its thread goes on, as nothing can stop it."""
+        return self.thread is not None and not self.thread.done()
+
+    def stop(self, *, is_suspect: bool = False) -> None:
+        """Stop it; a task that is canceled before its first step would never get to its end.
+
+        Args:
+            is_suspect: whether its process was told to end by a signal that its job may have sent.
+        """
         self.stopped = True
+        self.is_suspect = is_suspect
         if self.started and self.task is not None:
-            self.task.cancel()
+            self._tell()
 
     def time_out(self) -> None:
         """Stop it since its time is up."""
         self.timed_out = True
-        self.deadline = NEVER
+        self._tell()
+
+    def abandon(self) -> None:
+        """It has not stopped: what becomes of it does not count any more."""
+        self.end()
+        self.abandoned = True
+        if self.task is not None:
+            self.task.cancel()
+
+    def _tell(self) -> None:
+        self.deadline = time.monotonic() + PATIENCE_S
         if self.task is not None:
             self.task.cancel()
 
@@ -168,7 +197,7 @@ class Identity:
     """A name under which leases are held; `renewed` is when its last good heartbeat began.
 
     `held` are the jobs that are buffered or run under it. Once it is given up, `ending` are those
-    whose ends may not be recorded yet.
+    whose ends may not be recorded yet. `hung` are attempts that ended, and their work did not.
     """
 
     def __init__(self) -> None:
@@ -177,5 +206,6 @@ class Identity:
         self.given_up = NEVER
         self.held: dict[UUID, Running] = {}
         self.ending: set[UUID] = set()
+        self.hung: set[Running] = set()
         # Two threads of an attempt may log its first line at once, which begins its log.
         self.first_lines = threading.Lock()

@@ -19,15 +19,21 @@ class Slots:
     `freed` is called whenever a slot came free.
     """
 
-    def __init__(self, size: int, reserve: float) -> None:
-        """`reserve` is the part of the slots for users who run less than their fair share."""
+    def __init__(self, size: int, reserve: float, *, is_alone: bool = False) -> None:
+        """Have them free.
+
+        Args:
+            reserve: the part of the slots for users who run less than their fair share.
+            is_alone: whether this is an isolated worker (domain/blame.py): no jobs wait here.
+        """
         self.size = size
+        self.is_alone = is_alone
         self.buffer = Buffer(size, reserve)
         self.pace = Pace(size)
         self.current: Identity | None = None
         self.retiring: list[Identity] = []
         self.running: set[Running] = set()
-        self.hung = 0
+        self.hung: set[Running] = set()
         self._long: deque[Running] = deque(maxlen=REMEMBERED)
         self.freed: Callable[[], None] = lambda: None
 
@@ -43,11 +49,27 @@ class Slots:
 
     @property
     def free(self) -> int:
-        """How many more jobs may start; a thread that outlived its timeout keeps its slot."""
-        return self.size - self.hung - len(self.running)
+        """How many more jobs may start; work that outlived its attempt keeps its slot."""
+        return self.size - len(self.hung) - len(self.running)
 
     def release(self, running: Running) -> None:
-        """An attempt has ended: its slot is free."""
+        """An attempt has ended, and so has its work: its slot is free."""
+        self._leave(running)
+        self.freed()
+
+    def hang(self, running: Running) -> None:
+        """An attempt has ended, and its work goes on."""
+        self._leave(running)
+        self.hung.add(running)
+        running.identity.hung.add(running)
+
+    def recover(self, running: Running) -> None:
+        """The work of an attempt that hung has ended: its slot is free."""
+        self.hung.discard(running)
+        running.identity.hung.discard(running)
+        self.freed()
+
+    def _leave(self, running: Running) -> None:
         self.running.discard(running)
         self.buffer.ended(running)
         self._note_end(running)
@@ -55,7 +77,6 @@ class Slots:
         identity.held.pop(running.job.id, None)
         if identity is not self.current:
             identity.ending.add(running.job.id)
-        self.freed()
 
     def _note_end(self, running: Running) -> None:
         if not running.started:

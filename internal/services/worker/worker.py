@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import time
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Final
 
 import msgspec
 
+from internal.domain.blame import alone
 from internal.domain.errors import UnavailableError
 from internal.domain.handlers import Handlers
 from internal.domain.ports.feed import Topic, Wakeups
@@ -22,25 +24,34 @@ from internal.services.worker.executor import Executor
 from internal.services.worker.heart import Heart
 from internal.services.worker.lag import Lag
 from internal.services.worker.producer import Producer
+from internal.services.worker.running import PATIENCE_S
 from internal.services.worker.scribe import Scribe
 from internal.services.worker.slots import Slots
+from internal.services.worker.supervision import Supervision, Unsupervised
 
 LONGEST_BEAT: Final = timedelta(seconds=1)
 # Duties begin one after the other, unless there is something for them to do: at once each would
 # take a connection of its own, where PostgreSQL plans their statements anew, some for 20 ms.
 APART: Final = timedelta(milliseconds=100)
 LAST_FLUSH_S: Final = 5.0
+# How long an isolated worker waits for the next job.
+IDLE_S: Final = 10.0
 
 _log = logging.getLogger(__name__)
 
 
 class WorkerSettings(msgspec.Struct, frozen=True):
-    """How one process works; of its slots a part is in reserve (domain/shares.py)."""
+    """How one process works; of its slots a part is in reserve (domain/shares.py).
+
+    `is_alone`: it runs the jobs that end their processes, one at a time (domain/blame.py), and ends
+    when there have been none for a while.
+    """
 
     slots: int
     reserve: float
     lease_ttl: timedelta
     shutdown_grace: timedelta
+    is_alone: bool = False
 
 
 class Worker:
@@ -55,28 +66,44 @@ class Worker:
         handlers: Handlers,
         settings: WorkerSettings,
         duties: Sequence[Duty] = (),
+        supervision: Supervision | None = None,
     ) -> None:
+        supervision = self._supervision = supervision or Unsupervised()
         self._workers = workers
         self._wakeups = wakeups
         self._settings = settings
-        slots = self._slots = Slots(settings.slots, settings.reserve)
+        size = 1 if settings.is_alone else settings.slots
+        slots = self._slots = Slots(size, settings.reserve, is_alone=settings.is_alone)
         completer = self._completer = Completer(finishes)
-        self._deadlines = Deadlines(slots)
         self._lag = Lag(slots, settings.lease_ttl)
         routes, ttl = handlers.routes(), settings.lease_ttl
-        heart = Heart(workers, finishes, slots, completer, self._lag, ttl, routes)
+        if settings.is_alone:
+            routes = tuple(alone(route) for route in routes)
+        heart = Heart(
+            workers,
+            finishes,
+            slots,
+            completer,
+            self._lag,
+            ttl,
+            routes,
+            ask_for_isolated_worker=supervision.ask_for_isolated_worker,
+        )
         executor = Executor(handlers, slots, completer)
+        self._deadlines = Deadlines(slots, executor)
         self._producer = Producer(claims, heart, slots, executor, completer, routes)
         # A cancel is heard with a heartbeat: within two seconds even when no wake-up comes through.
         beat = min(LONGEST_BEAT, settings.lease_ttl / 3)
         self._heartbeat = Duty("heart", heart.run_once, pause=beat, topics=(Topic.CANCEL,))
         scribe = Duty("scribe", Scribe(finishes, slots).run_once, pause=LONGEST_BEAT)
         self._duties = (scribe, *duties)
+        self._busy_at = time.monotonic()
 
     @property
     def is_worn_out(self) -> bool:
-        """Whether so many threads hang that the process should be replaced."""
-        return self._slots.hung > 0 and 2 * self._slots.hung >= self._slots.size
+        """Whether the work of so many ended attempts goes on that it should be replaced."""
+        hung = len(self._slots.hung)
+        return hung > 0 and 2 * hung >= self._slots.size
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop` is set or the process is worn out, then end gracefully."""
@@ -100,10 +127,18 @@ class Worker:
                 task.cancel()
 
     async def _until_stopped(self, stop: asyncio.Event) -> None:
-        while not stop.is_set() and not self.is_worn_out:
+        while not stop.is_set() and not self.is_worn_out and not self._is_idle():
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(LONGEST_BEAT.total_seconds()):
                     await stop.wait()
+
+    def _is_idle(self) -> bool:
+        """Whether an isolated worker has had nothing to do for a while."""
+        if not self._settings.is_alone:
+            return False
+        if self._slots.running or len(self._slots.buffer):
+            self._busy_at = time.monotonic()
+        return time.monotonic() - self._busy_at > IDLE_S
 
     async def _finish_running(self) -> None:
         """Let attempts end within the grace; what is left goes back uncounted."""
@@ -112,11 +147,12 @@ class Worker:
         _log.info("waiting for running jobs", extra={"jobs": len(self._slots.running)})
         await self._ended(self._settings.shutdown_grace.total_seconds())
         left = list(self._slots.running)
+        is_suspect = not (self.is_worn_out or self._supervision.stop_asked)
         for running in left:
-            running.stop()
+            running.stop(is_suspect=is_suspect)
         if left:
             _log.info("releasing jobs that did not end in time", extra={"jobs": len(left)})
-            await self._ended(LAST_FLUSH_S)
+            await self._ended(2 * PATIENCE_S)
 
     async def _ended(self, within_s: float) -> None:
         tasks = {each.task for each in self._slots.running if each.task is not None}

@@ -26,7 +26,7 @@ class Machine(Users, Workers, Upkeep, Storm):
         self.snooze([0])
         self.cancel(1, whose=0)
         self.claim(1, limit=1)
-        self.crash(0, is_silent=False)
+        self.crash(0, is_polite=True, blamed=[])
 
 
 __all__ = ["Machine"]

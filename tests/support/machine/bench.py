@@ -168,7 +168,13 @@ def finish_of(job: ClaimedJob, end: End) -> Finish:
     )
     error = None if end.outcome is Outcome.SUCCEEDED else f"it {end.outcome}"
     return Finish(
-        Lease(job.id, job.token), end.outcome, settlement, 1_000.0, time.monotonic(), None, error
+        Lease(job.id, job.token),
+        end.outcome,
+        settlement,
+        ran_ms=1_000.0,
+        ended=time.monotonic(),
+        error=error,
+        is_held=end.is_held,
     )
 
 

@@ -15,7 +15,7 @@ import msgspec
 from internal.domain.jobs import FINISHED, Outcome, Status
 
 RETRY_HOURS = 1
-USED_UP = {Outcome.FAILED, Outcome.TIMED_OUT, Outcome.LOST}
+USED_UP = {Outcome.FAILED, Outcome.TIMED_OUT}
 
 
 class Place(msgspec.Struct, frozen=True):
@@ -42,11 +42,17 @@ class Place(msgspec.Struct, frozen=True):
 
 
 class End(msgspec.Struct, frozen=True):
-    """How an attempt ended; `hours` replaces the wait for the next one."""
+    """How an attempt ended; `hours` replaces the wait for the next one.
+
+    A lost one counts if its job is `to_blame`. Where the work goes on (`is_held`) the job does not
+    start again before it has ended.
+    """
 
     outcome: Outcome
     permanent: bool = False
     hours: int | None = None
+    to_blame: bool = False
+    is_held: bool = False
 
 
 class Model:
@@ -56,6 +62,8 @@ class Model:
         self.jobs: dict[UUID, Place] = {}
         self.keys: dict[tuple[UUID, str], tuple[UUID, Mapping[str, Any]]] = {}
         self.live: set[str] = set()
+        self.held: dict[tuple[UUID, int], str] = {}
+        self.blamed: set[tuple[str, UUID]] = set()
 
     def standing(self, *statuses: Status) -> list[UUID]:
         """The jobs in these states, the oldest first."""
@@ -77,13 +85,16 @@ class Model:
     def ended(self, job_id: UUID, end: End) -> None:
         """The end of the running attempt, be it by its worker or for it."""
         place = self.jobs[job_id]
-        attempts = place.attempts + (end.outcome in USED_UP)
+        counts = end.outcome in USED_UP or end.to_blame
+        attempts = place.attempts + counts
+        if end.is_held and place.token is not None and place.worker is not None:
+            self.held[job_id, place.token] = place.worker
         changes = {"attempts": attempts, "history": (*place.history, end.outcome)}
         if end.outcome is Outcome.SUCCEEDED:
             self.jobs[job_id] = place.to(Status.SUCCEEDED, **changes)
         elif place.cancel_requested or end.outcome is Outcome.CANCELED:
             self.jobs[job_id] = place.to(Status.CANCELED, **changes)
-        elif end.outcome in USED_UP and (end.permanent or attempts == place.max_attempts):
+        elif counts and (end.permanent or attempts == place.max_attempts):
             self.jobs[job_id] = place.to(Status.FAILED, **changes)
         elif end.hours is not None:
             self.jobs[job_id] = place.to(Status.SCHEDULED, hours=end.hours, **changes)
@@ -111,7 +122,10 @@ class Model:
     def retry(self, job_id: UUID) -> None:
         place = self.jobs[job_id]
         more = max(place.max_attempts, place.attempts + 1)
-        self.jobs[job_id] = place.to(Status.QUEUED, max_attempts=more)
+        if self._is_held(job_id):
+            self.jobs[job_id] = place.to(Status.SCHEDULED, hours=0, max_attempts=more)
+        else:
+            self.jobs[job_id] = place.to(Status.QUEUED, max_attempts=more)
 
     def forget(self, job_id: UUID) -> None:
         """With its key."""
@@ -119,8 +133,21 @@ class Model:
         self.keys = {key: kept for key, kept in self.keys.items() if kept[0] != job_id}
 
     def due(self) -> list[UUID]:
-        """The scheduled jobs whose time has come."""
-        return [id for id in self.standing(Status.SCHEDULED) if self.jobs[id].hours == 0]
+        """The scheduled jobs whose time has come, and whose work does not go on."""
+        waiting = self.standing(Status.SCHEDULED)
+        return [id for id in waiting if self.jobs[id].hours == 0 and not self._is_held(id)]
+
+    def _is_held(self, job_id: UUID) -> bool:
+        return any(held == job_id for held, _ in self.held)
+
+    def lost(self, job_id: UUID) -> None:
+        """Its worker lives no more: it ends, and counts if the job is to blame."""
+        to_blame = (self.jobs[job_id].worker, job_id) in self.blamed
+        self.ended(job_id, End(Outcome.LOST, to_blame=to_blame))
+
+    def holds_of_the_dead_end(self) -> None:
+        """What processes that live no more were still at has ended with them."""
+        self.held = {lease: worker for lease, worker in self.held.items() if worker in self.live}
 
     def abandoned(self) -> list[UUID]:
         """The jobs of workers that do not live."""

@@ -26,7 +26,8 @@ def _pooled(payload: dict[str, Any], ctx: JobContext) -> None:
 
 HANDLERS: Final = Handlers([_pooled])
 TYPES: Final = ("pooled", "pulled")
-ROUTES: Final = ("default", "pull:pulled")
+# Also of jobs that saw too many workers end.
+ROUTES: Final = ("default", "pull:pulled", "alone:default", "alone:pull:pulled")
 
 
 class Wanted(msgspec.Struct, frozen=True):

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from hypothesis.stateful import rule
 
-from internal.domain.jobs import FINISHED, Outcome, Status
+from internal.domain.jobs import FINISHED, Status
 from tests.support.machine.bench import Bench, limits, picked, some
-from tests.support.machine.model import End
 
 
 class Upkeep(Bench):
@@ -22,11 +21,12 @@ class Upkeep(Bench):
 
     @rule(limit=limits)
     def rescue(self, limit: int) -> None:
-        if not self.model.standing(Status.RUNNING):
+        if not self.model.standing(Status.RUNNING) and not self.model.held:
             return
         rescued = self.do("rescue", self.store.upkeep.rescue_expired(limit))
         for job_id in self.learn(self.model.abandoned(), limit, rescued):
-            self.model.ended(job_id, End(Outcome.LOST))
+            self.model.lost(job_id)
+        self.model.holds_of_the_dead_end()
 
     @rule()
     def an_hour_passes(self) -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import rule
 
 from internal.domain.jobs import Outcome, Status
-from internal.domain.ports.work import ClaimedJob, LoggedLine, Progress
+from internal.domain.ports.work import ClaimedJob, Lease, LoggedLine, Progress
 from tests.support.machine.bench import (
     EVERYTHING,
     TTL,
@@ -32,6 +32,7 @@ failures: Final = st.sampled_from(
         End(Outcome.FAILED, permanent=True),
         End(Outcome.FAILED, hours=2),
         End(Outcome.TIMED_OUT),
+        End(Outcome.TIMED_OUT, is_held=True),
         End(Outcome.CANCELED),
         End(Outcome.RELEASED),
     ]
@@ -161,17 +162,42 @@ class Workers(Bench):
         assert not beat.alive, "a name that has expired came back to life"
         assert self.world.run(self.store.work.claim(gone, ROUTES, EVERYTHING)) == []
 
-    @rule(worker=one_of_the_workers, is_silent=st.booleans())
-    def crash(self, worker: int, is_silent: bool) -> None:  # noqa: FBT001 - Hypothesis passes it by name
-        """It stops answering; or it ends with its name, before it has handed back what it holds."""
-        holders = [each for each in self.workers if self._leased_to(each)]
-        if not holders:
+    @rule(picks=some)
+    def let_go(self, picks: list[int]) -> None:
+        """Work that outlived its attempt ends."""
+        if not self.model.held:
             return
-        (gone,) = picked(holders, [worker])
-        self.retire(gone)
-        if is_silent:
+        ended = picked(sorted(self.model.held), picks)
+        self.do("let go", self.store.work.let_go([Lease(*each) for each in ended]))
+        for each in ended:
+            del self.model.held[each]
+
+    @rule(worker=one_of_the_workers)
+    def stop_answering(self, worker: int) -> None:
+        gone = self._retired_holder(worker)
+        if gone is not None:
             self.do("expire", self.store.expire(gone))
             self.come_back_from_the_dead(self.retired.index(gone))
-        else:
-            self.do("crash", self.store.work.leave(gone))
+
+    @rule(worker=one_of_the_workers, is_polite=st.booleans(), blamed=st.lists(which, max_size=2))
+    def crash(self, worker: int, is_polite: bool, blamed: list[int]) -> None:  # noqa: FBT001 - Hypothesis passes it by name
+        """It is seen to end before it has handed back what it holds; a job may be to blame."""
+        gone = self._retired_holder(worker)
+        if gone is None:
+            return
+        jobs = picked(self._leased_to(gone), blamed)
+        if is_polite:
+            self.do("leave", self.store.work.leave(gone))
+        self.do("crash", self.store.work.end([gone], jobs))
+        self.model.blamed |= {(gone, job_id) for job_id in jobs}
+
+    def _retired_holder(self, worker: int) -> str | None:
+        """One of the workers that hold something, or whose work goes on."""
+        going_on = set(self.model.held.values())
+        holders = [each for each in self.workers if self._leased_to(each) or each in going_on]
+        if not holders:
+            return None
+        (gone,) = picked(holders, [worker])
+        self.retire(gone)
         self.tell(f"{gone} is no more")
+        return gone

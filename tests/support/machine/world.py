@@ -31,7 +31,7 @@ SEEN: Final = """
 EMPTIED: Final = (
     "blocked", "scheduled", "gated", "ready", "lease", "finished", "attempt", "attempt_log", "job",
     "idempotency", "worker", "replay", "past_payload", "failure", "expiry", "lane", "gate_note",
-    "counter_delta", "counter", "minute", "minute_wait", "outbox", "feed",
+    "hold", "suspect", "counter_delta", "counter", "minute", "minute_wait", "outbox", "feed",
     "listener", "operation_item", "account",
 )  # fmt: skip
 EMPTY: Final = ";".join(f"delete from {table}" for table in EMPTIED)  # noqa: S608 - our own names

@@ -7,7 +7,7 @@ from internal.adapters.postgres.schema.accounts import (
     tenant,
     ticket,
 )
-from internal.adapters.postgres.schema.attempts import attempt, attempt_log, worker
+from internal.adapters.postgres.schema.attempts import attempt, attempt_log, hold, suspect, worker
 from internal.adapters.postgres.schema.columns import metadata
 from internal.adapters.postgres.schema.dead_letters import (
     failure,
@@ -62,6 +62,7 @@ __all__ = [
     "flow",
     "gate_note",
     "gated",
+    "hold",
     "idempotency",
     "job",
     "lane",
@@ -81,6 +82,7 @@ __all__ = [
     "schedule",
     "scheduled",
     "session",
+    "suspect",
     "tenant",
     "ticket",
     "worker",

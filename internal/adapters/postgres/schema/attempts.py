@@ -6,9 +6,12 @@ from sqlalchemy import (
     ARRAY,
     JSON,
     REAL,
+    BigInteger,
+    Boolean,
     CheckConstraint,
     Column,
     Integer,
+    PrimaryKeyConstraint,
     SmallInteger,
     Table,
     Text,
@@ -19,6 +22,8 @@ from sqlalchemy import (
 from internal.adapters.postgres.schema.columns import (
     NOW,
     Moment,
+    in_lane,
+    lane_id,
     metadata,
 )
 
@@ -32,6 +37,31 @@ worker = Table(
     Column("routes", ARRAY(Text), nullable=False, server_default=text("'{}'")),
     Column("running", Integer, nullable=False, server_default=text("0")),
     Column("lag_ms", Integer, nullable=False, server_default=text("0")),
+    Column("end_known", Boolean, nullable=False, server_default=text("false")),
+    Column("blamed", ARRAY(Uuid), nullable=False, server_default=text("'{}'")),
+    Column("alone", Boolean, nullable=False, server_default=text("false")),
+)
+
+suspect = Table(
+    "suspect",
+    metadata,
+    Column("job_id", Uuid, primary_key=True),
+    Column("user_id", Uuid, nullable=False),
+    Column("suspicion", Integer, nullable=False),
+)
+
+hold = Table(
+    "hold",
+    metadata,
+    Column("job_id", Uuid, nullable=False),
+    Column("token", BigInteger, nullable=False),
+    Column("user_id", Uuid, nullable=False),
+    Column("flow_id", Integer, nullable=False),
+    lane_id(),
+    Column("worker_id", Text, nullable=False),
+    Column("since", Moment, nullable=False),
+    PrimaryKeyConstraint("job_id", "token"),
+    in_lane("hold_in_lane", "flow_id", "lane_id"),
 )
 
 attempt = Table(

@@ -81,6 +81,7 @@ flow = Table(
     Index("flow_in_line", "user_id", "turn", postgresql_where=text("awake")),
     Index("flow_awake", "route", postgresql_where=text("awake")),
     Index("flow_by_queue", "queue_id"),
+    Index("flow_alone", "route", postgresql_where=text("route like 'alone:%'")),
     Index("flow_regating", "queue_id", postgresql_where=text("regating")),
 )
 

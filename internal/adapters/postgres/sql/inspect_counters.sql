@@ -1,4 +1,5 @@
--- Where the folded counters and what is not folded yet do not come to the live leases.
+-- Where the folded counters and what is not folded yet do not come to the live leases, and where a
+-- place is held for work of a process that has ended.
 with noted as (
   select flow_id, sum(running) as running
   from (
@@ -17,4 +18,9 @@ from noted
 full join live using (flow_id)
 left join flow f on f.id = flow_id
 where coalesce(running, 0) <> coalesce(leases, 0)
-order by flow_id
+union all
+select format('job %s holds a place for work of %s, which ended', job_id, worker_id)
+from hold
+where not exists (
+  select from worker where id = hold.worker_id and expires_at > now() - interval '1 minute')
+order by what

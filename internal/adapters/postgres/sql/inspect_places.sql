@@ -42,7 +42,11 @@ looked as materialized (
     limit 1
   ) d on true
   left join lateral (
-    select count(*) as starts, count(*) filter (where status in (2, 3, 4)) as used,
+    select count(*) as starts, count(*) filter (where status in (2, 3)) as used,
+           -- of these some count: those of jobs to blame
+           count(*) filter (where status = 4) as lost,
+           -- of these not all are kept
+           count(*) filter (where status = 6) as released,
            coalesce(max(number), 0) as newest, bool_or(user_id <> s.user_id) as is_shared
     from attempt where job_id = s.job_id
   ) a on true
@@ -115,11 +119,14 @@ breach as (
                    job_id, state, attempts, max_attempts)
   from looked where attempts >= max_attempts
   union all
-  select 7, format('job %s has used up %s attempts, on record are %s', job_id, attempts, used)
-  from looked where attempts <> used
+  select 7, format('job %s has used up %s attempts, on record are %s and %s lost ones',
+                   job_id, attempts, used, lost)
+  from looked where attempts not between used and used + lost
   union all
   select 7, format('job %s was started %s times, on record are %s', job_id, number, starts)
-  from looked where number <> starts + (state = 'lease')::int
+  from looked
+  where number <> newest + (state = 'lease')::int
+     or number <> starts + (state = 'lease')::int and released < 100
   union all
   select 9, format('job %s is one user''s, its place in %s another''s', job_id, state)
   from looked where owner <> user_id

@@ -1,5 +1,5 @@
 -- Queue failed or canceled jobs again with at least one attempt left; those that only wait for jobs
--- that have not ended are blocked again.
+-- that have not ended are blocked again. One whose last attempt still goes on is due, until that ends.
 -- $1 user, $2 jobs in order, $3 aging step, $4 the operation that this is a part of.
 -- Answers with those that were in such a state.
 with taken as (
@@ -16,6 +16,8 @@ keyed as materialized (
   select t.*, coalesce(j.concurrency_key, '') as concurrency_key,
          coalesce(j.rate_key, '') as rate_key,
          j.expires_at, w.is_blocked,
+         not w.is_blocked
+           and (select true from hold where job_id = t.job_id limit 1) is not null as is_due,
          not w.is_blocked
            and (f.limited or j.concurrency_key is not null or j.rate_key is not null) as is_gated
   from taken t
@@ -65,6 +67,14 @@ standing as (
   from lined
   where is_blocked
 ),
+due as (
+  insert into scheduled (job_id, user_id, flow_id, priority, attempts, number, max_attempts,
+                         version, run_at, lane_id, awaited)
+  select job_id, user_id, flow_id, priority, attempts, number,
+         greatest(max_attempts, attempts + 1), version + 1, now(), lane_id, awaited
+  from lined
+  where is_due
+),
 queued as (
   insert into ready (job_id, user_id, flow_id, priority, attempts, number, max_attempts,
                      version, run_at, awaited, rank)
@@ -72,7 +82,7 @@ queued as (
          greatest(max_attempts, attempts + 1), version + 1, now(), awaited,
          now() + priority * $3::interval
   from lined
-  where lane_id is null and not is_blocked
+  where lane_id is null and not is_blocked and not is_due
 ),
 held as (
   insert into gated (job_id, user_id, flow_id, priority, attempts, number, max_attempts,
@@ -81,11 +91,11 @@ held as (
          greatest(max_attempts, attempts + 1), version + 1, now(), lane_id, awaited,
          now() + priority * $3::interval
   from lined
-  where lane_id is not null and not is_blocked
+  where lane_id is not null and not is_blocked and not is_due
 ),
 noted as (
   insert into gate_note (lane_id)
-  select lane_id from lined where lane_id is not null and not is_blocked
+  select lane_id from lined where lane_id is not null and not is_blocked and not is_due
 ),
 expiring as (
   -- A time to come counts again; one that has passed does not: the retry was asked for after it.
@@ -104,9 +114,9 @@ replayed as (
   select job_id, user_id, status, number, $4::uuid from taken
 ),
 counted as (
-  insert into counter_delta (flow_id, user_id, blocked, queued, failed, canceled)
-  select flow_id, user_id, count(*) filter (where is_blocked),
-         count(*) filter (where not is_blocked), -count(*) filter (where status = 5),
+  insert into counter_delta (flow_id, user_id, blocked, scheduled, queued, failed, canceled)
+  select flow_id, user_id, count(*) filter (where is_blocked), count(*) filter (where is_due),
+         count(*) filter (where not is_blocked and not is_due), -count(*) filter (where status = 5),
          -count(*) filter (where status = 6)
   from keyed
   group by flow_id, user_id

@@ -3,6 +3,7 @@ with first as materialized (
   select ctid as place
   from scheduled
   where run_at <= now()
+    and job_id <> all(array(select job_id from hold)) -- the last attempt goes on: few, as a rule none
   order by run_at
   limit $1
   for update skip locked

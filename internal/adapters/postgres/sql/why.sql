@@ -19,7 +19,8 @@ select p.status,
        -- as in get.sql
        least(greatest(p.run_at, '0002-01-01'), '9998-12-31') as run_at,
        p.lane_id, j.queue, j.type, now() as now,
-       f.paused,
+       f.paused, f.route,
+       p.status = 1 and exists (select from hold where job_id = $2) as is_held,
        f.ran_s as cost, w.slots, w.free as free_slots,
        (select coalesce(sum(running), 0)::int
         from (
@@ -29,14 +30,21 @@ select p.status,
         ) claimed) as at_once,
        case when p.lane_id is not null then array(
          select extract(epoch from now() - since)::float8
-         from lease
-         where flow_id = any(q.flows) and lane_id is not null
+         from (
+           select since from lease where flow_id = any(q.flows) and lane_id is not null
+           union all
+           select since from hold where flow_id = any(q.flows) and lane_id is not null
+         ) r
          order by since
          limit $4
        ) end as running,
        case when l.concurrency_key <> '' then array(
          select extract(epoch from now() - since)::float8
-         from lease
+         from (
+           select flow_id, lane_id, since from lease
+           union all
+           select flow_id, lane_id, since from hold
+         ) r
          where flow_id = any(q.flows)
            and lane_id = any(array(
              select id from lane where queue_id = q.id and concurrency_key = l.concurrency_key))

@@ -6,7 +6,7 @@ from typing import Any
 
 from alembic import op
 
-revision = "0070"
+revision = "0013"
 down_revision = "0012"
 branch_labels = None
 depends_on = None
