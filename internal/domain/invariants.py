@@ -64,12 +64,17 @@ INVARIANTS: Final = (
     Invariant(1, "a job acknowledged to the client is there after any crash", (CRASHES,)),
     Invariant(2, "at most one valid lease per job, its token larger than every earlier one"),
     Invariant(3, "a write with an old token changes nothing", (STORE, HISTORIES)),
-    Invariant(4, "the number running is the number of live leases, and no counter drifts from it"),
+    Invariant(
+        4,
+        "the number running is the number of live leases, no counter drifts from it, and a place is"
+        " held beyond its lease only by the work of a live process",
+    ),
     Invariant(5, "a finished job moves only by an explicit retry", (HISTORIES,)),
     Invariant(
         6,
         "every job stands in exactly one state table, and every unfinished one with what it waits"
-        " for: a due time, a place in line, a live lease, or an unfinished dependency",
+        " for: a due time, a place in line, a live lease, the end of its last attempt's work, or an"
+        " unfinished dependency",
     ),
     Invariant(
         7,
