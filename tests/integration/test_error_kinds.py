@@ -122,7 +122,7 @@ async def test_contention_is_tried_again_and_not_for_ever() -> None:
     assert len(tried) == 4
 
 
-async def test_when_all_connections_are_in_use_the_refusal_says_so(store: Store) -> None:
+async def test_background_work_waits_for_its_turn_and_leaves_the_rest(store: Store) -> None:
     database = store.database.in_turns(1)
     async with database.hot():
         waiting = asyncio.create_task(database.check())

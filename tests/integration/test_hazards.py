@@ -173,10 +173,10 @@ async def test_a_request_that_gets_no_connection_in_time_is_told_to_come_back(
     database = await open_database(database_url, name="windlass tests", size=1)
     try:
         async with database.begin(), database.hot():
-            with pytest.raises(UnavailableError):
+            with pytest.raises(UnavailableError, match=r"All connections .* are in use"):
                 async with database.begin():
                     pass
-            with pytest.raises(UnavailableError):
+            with pytest.raises(UnavailableError, match=r"All connections .* are in use"):
                 async with database.hot():
                     pass
     finally:

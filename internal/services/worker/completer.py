@@ -23,6 +23,8 @@ FLUSHED_CHARS: Final = 8 * 1024 * 1024
 LINE_CHARS: Final = 500
 # Executors wait when this many ends are not recorded yet.
 MAX_PENDING: Final = 5_000
+# How often an end that takes too long by itself is tried before the others have their turn.
+TRIES_ALONE: Final = 2
 
 _log = logging.getLogger(__name__)
 
@@ -140,7 +142,7 @@ class Completer:
         while rest:
             part = rest[:size]
             try:
-                await persist(partial(self._record, part), what="ends", number=len(part))
+                await self._persist(part)
             except TimedOutError:
                 if len(part) > 1:
                     size = len(part) // 2
@@ -150,6 +152,12 @@ class Completer:
                 await self._split(part)
             del rest[: len(part)]
             size = min(2 * size, max(1, len(rest)))
+
+    async def _persist(self, ends: Sequence[Finish]) -> None:
+        """Give up what takes too long: at once where it can be parted, else after a second try."""
+        timeouts = 1 if len(ends) > 1 else TRIES_ALONE
+        record = partial(self._record, ends)
+        await persist(record, what="ends", number=len(ends), timeouts=timeouts)
 
     async def _split(self, ends: Sequence[Finish]) -> None:
         """Where an end is refused none is recorded: halve, until it stands alone."""
@@ -169,7 +177,7 @@ class Completer:
         job = {"job_id": str(end.lease.job_id)}
         _log.exception("an end was refused", extra=job)
         try:
-            await persist(partial(self._record, [_bare(end)]), what="ends")
+            await self._persist([_bare(end)])
         except TimedOutError:
             self._put_off(end)
         except Exception:  # noqa: BLE001 - the completer outlives it

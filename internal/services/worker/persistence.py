@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections.abc import Awaitable, Callable
 from typing import Final
 
@@ -13,30 +14,35 @@ FIRST_PAUSE_S: Final = 0.05
 LONGEST_PAUSE_S: Final = 2.0
 # How often at once, when others were in the way.
 CONTENTIONS: Final = 3
-# How often a write that takes too long is tried as it is.
-TIMEOUTS: Final = 2
 
 _log = logging.getLogger(__name__)
 
 
-async def persist(record: Callable[[], Awaitable[None]], *, what: str, number: int = 1) -> None:
+async def persist(
+    record: Callable[[], Awaitable[None]],
+    *,
+    what: str,
+    number: int = 1,
+    timeouts: float = math.inf,
+) -> None:
     """Try again while the database is away, with growing pauses; each new reason is logged.
 
     Args:
         what: is written, for the log, in the plural.
         number: of them.
+        timeouts: after so many it is given up, where less at once may do.
 
     Raises:
-        TimedOutError: when it takes too long each time: less at once may do.
+        TimedOutError: when it took too long as often as that.
     """
-    pause, reason, contended, timeouts = FIRST_PAUSE_S, "", 0, 0
+    pause, reason, contended, timed_out = FIRST_PAUSE_S, "", 0, 0
     while True:
         try:
             await record()
         except UnavailableError as error:
             contended += isinstance(error, ContentionError)
-            timeouts += isinstance(error, TimedOutError)
-            if timeouts >= TIMEOUTS:
+            timed_out += isinstance(error, TimedOutError)
+            if timed_out >= timeouts:
                 raise
             if isinstance(error, ContentionError) and contended <= CONTENTIONS:
                 continue
