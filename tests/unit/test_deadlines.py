@@ -83,13 +83,14 @@ async def test_a_handler_that_ends_well_on_its_timeout_has_succeeded(watched: Wa
 async def test_what_a_handler_raises_on_its_timeout_is_its_own_error(watched: Watched) -> None:
     end = await watched.end_of("translating")
 
-    assert (end.outcome, end.error) == (Outcome.FAILED, "ValueError: interrupted")
+    assert end.outcome is Outcome.FAILED
+    assert (end.error or "").startswith("ValueError: interrupted\n  at ")
 
 
 async def test_a_timeout_of_the_handlers_own_is_a_failure(watched: Watched) -> None:
     end = await watched.end_of("own timeout", timeout_ms=60_000)
 
-    assert (end.outcome, end.error) == (Outcome.FAILED, "TimeoutError")
+    assert (end.outcome, (end.error or "").splitlines()[0]) == (Outcome.FAILED, "TimeoutError")
 
 
 async def test_a_stop_that_comes_with_the_timeout_releases() -> None:
