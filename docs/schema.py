@@ -28,7 +28,7 @@ GROUPS: Final = {
     "Order": ("dependency", "dependency_note"),
     "Limits": ("lane", "bucket", "gate_note"),
     "Jobs that run or have run": (
-        *("lease", "finished", "attempt", "attempt_log", "failure", "worker"),
+        *("lease", "finished", "attempt", "attempt_log", "failure", "worker", "leader"),
     ),
     "Jobs to come": ("schedule",),
     "Dead letters": ("replay", "past_payload", "operation", "operation_item"),

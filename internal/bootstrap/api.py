@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import sys
+import logging
 from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
@@ -22,10 +22,12 @@ from internal.adapters.postgres.fleet import PostgresFleet
 from internal.adapters.postgres.wakeups import PostgresWakeups
 from internal.adapters.security.passwords import BcryptHasher
 from internal.adapters.security.tokens import Tokens
+from internal.adapters.telemetry import log_lines
 from internal.adapters.telemetry.requests import JsonRequestLog, TextRequestLog
 from internal.adapters.websocket.jobs import JobSockets
+from internal.bootstrap.exits import ExitCode
 from internal.bootstrap.listening import listening_socket
-from internal.bootstrap.process import ExitCode
+from internal.bootstrap.process import Process
 from internal.bootstrap.settings import Settings, logs_json
 from internal.bootstrap.web_server import serve_app
 from internal.bootstrap.wiring import (
@@ -35,12 +37,12 @@ from internal.bootstrap.wiring import (
     batches_of,
     bulk_of,
     dead_letters_of,
+    election_of,
     handlers_of,
     invariants_of,
     jobs_of,
     live_of,
     queues_of,
-    relay_of,
     schedules_of,
     workflows_of,
 )
@@ -48,47 +50,59 @@ from internal.domain.errors import UnavailableError
 from internal.domain.handlers import Handlers
 from internal.services.audience import Audience
 from internal.services.rate import RequestRate
-from internal.services.upkeep import partitioner
 
-CONNECTIONS: Final = 10
+# Ten for requests, and one for each of the periodic tasks when this process leads.
+CONNECTIONS: Final = 24
+
+_log = logging.getLogger(__name__)
 
 
-async def run(settings: Settings, stop: asyncio.Event) -> int:
-    """Serve until `stop` is set; returns the exit code."""
+async def run(settings: Settings, process: Process) -> int:
+    """Serve until it is to stop; returns the exit code."""
     handlers = handlers_of(settings)
     listener = listening_socket(settings.host, settings.port)
     dsn = settings.database_url
     database = await open_database(dsn, name="windlass api", size=CONNECTIONS)
-    wakeups = PostgresWakeups(dsn)
     hasher = BcryptHasher()
-    store = Store(database, wakeups, settings)
+    store = Store(database, PostgresWakeups(dsn), settings)
     audience = audience_of(store)
-    live = live_of(store, audience).duty()
     request_log = _request_log(settings)
-    duties = (audience.duty, live, relay_of(store), partitioner(store.upkeep()))
-    background = [
-        asyncio.create_task(wakeups.run(), name="wake-ups"),
-        *(asyncio.create_task(duty.run(wakeups), name=duty.name) for duty in duties),
-    ]
     try:
         with suppress(UnavailableError):  # the partitioner tries again
             await store.upkeep().make_partitions()
         app = _app(store, handlers, hasher, audience, request_log)
         # Going through what stays until the end, again and again, took 8 % of a submission.
         gc.freeze()
-        await serve_app(app, listener, stop)
+        async with asyncio.TaskGroup() as group:
+            background = _begin_background(group, store, handlers, audience)
+            _log.info("listening", extra={"host": settings.host, "port": settings.port})
+            await serve_app(app, listener, process.stop)
+            for task in background:
+                task.cancel()
     finally:
         request_log.flush()
-        for task in background:
-            task.cancel()
         hasher.close()
         await database.close()
-    return ExitCode.OK if stop.is_set() else ExitCode.FAILED
+        _log.info("stopped")
+    return ExitCode.OK if process.stop.is_set() else ExitCode.FAILED
+
+
+def _begin_background(
+    group: asyncio.TaskGroup, store: Store, handlers: Handlers, audience: Audience
+) -> list[asyncio.Task[None]]:
+    """One that fails ends the process, which is then started again."""
+    wakeups = store.wakeups
+    live = live_of(store, audience).duty()
+    return [
+        group.create_task(wakeups.run(), name="wake-ups"),
+        group.create_task(election_of(store, handlers).run(wakeups), name="election"),
+        *(group.create_task(duty.run(wakeups), name=duty.name) for duty in (audience.duty, live)),
+    ]
 
 
 def _request_log(settings: Settings) -> JsonRequestLog | TextRequestLog:
     if logs_json(settings):
-        return JsonRequestLog(frame.__name__, "api", sys.stderr.buffer)
+        return JsonRequestLog(frame.__name__, "api", log_lines())
     return TextRequestLog(frame.__name__)
 
 

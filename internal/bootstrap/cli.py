@@ -11,7 +11,7 @@ from typing import NoReturn
 from internal.adapters.embedded import EmbeddedError
 from internal.bootstrap import commands
 from internal.bootstrap.errors import StartError
-from internal.bootstrap.process import ExitCode
+from internal.bootstrap.exits import ExitCode
 
 _SETTINGS_HINT = (
     "Settings are environment variables, such as PORT, DATABASE_URL and WINDLASS_DATA_DIR; "
@@ -62,6 +62,8 @@ def _parser() -> argparse.ArgumentParser:
             getattr(commands, name),
         )
         command.add_argument("--supervised", action="store_true", help=argparse.SUPPRESS)
+        command.add_argument("--watched-by", help=argparse.SUPPRESS)
+        command.add_argument("--alone", action="store_true", help=argparse.SUPPRESS)
     _add_migrate(add("migrate", help="change or show the version of the database's tables"))
     _add_admin(add("admin", help="make a user an admin, or no longer"))
     return parser

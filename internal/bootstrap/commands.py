@@ -7,9 +7,11 @@ import argparse
 import asyncio
 import logging
 import os
+from typing import NoReturn
 
 from internal.adapters.telemetry import configure_logging
-from internal.bootstrap.process import LAST_WRITES, ExitCode, Main, follow_parent, run_process
+from internal.bootstrap.exits import ExitCode
+from internal.bootstrap.process import LAST_WRITES, Main, follow_parent, run_process
 from internal.bootstrap.settings import Settings, doubts, logs_json, read_settings
 from internal.domain.accounts import Role
 
@@ -31,17 +33,17 @@ def api(chosen: argparse.Namespace) -> int:
 
     settings = _start("api", quietly=chosen.supervised)
     require_secret(settings)
-    return _run_process(settings, api.run, supervised=chosen.supervised)
+    return _run_process(settings, api.run, chosen)
 
 
 def worker(chosen: argparse.Namespace) -> int:
-    """`windlass worker`."""
+    """`windlass worker`: a supervisor, and what it supervises."""
+    settings = _start("worker", quietly=chosen.supervised)
+    if not chosen.supervised:
+        return _run_workers(settings)
     from internal.bootstrap import worker
 
-    settings = _start("worker", quietly=chosen.supervised)
-    if settings.worker_processes > 1 and not chosen.supervised:
-        return _run_workers(settings)
-    return _run_process(settings, worker.run, supervised=chosen.supervised)
+    return _run_process(settings, worker.run, chosen)
 
 
 def migrate_up(_: argparse.Namespace) -> int:
@@ -111,20 +113,22 @@ def _run_workers(settings: Settings) -> int:
     from internal.bootstrap.database import located
     from internal.bootstrap.supervisor import Supervisor, workers_of
 
-    _require_usable(located(settings, waits=False))
-    asyncio.run(Supervisor(settings, workers_of(settings)).run())
+    settings = located(settings, waits=False)
+    _require_usable(settings)
+    asyncio.run(Supervisor(settings, settings.database_url, workers_of(settings)).run())
     return ExitCode.OK
 
 
-def _run_process(settings: Settings, main: Main, *, supervised: bool) -> int:
+def _run_process(settings: Settings, main: Main, chosen: argparse.Namespace) -> NoReturn:
     from internal.bootstrap.database import located
 
-    if supervised:
-        follow_parent(settings.shutdown_grace + LAST_WRITES)
-    settings = located(settings, waits=supervised)
-    if not supervised:  # else the supervisor has just seen to it
+    link = None
+    if chosen.supervised:
+        link = follow_parent(settings.shutdown_grace + LAST_WRITES, chosen.watched_by)
+    settings = located(settings, waits=chosen.supervised)
+    if not chosen.supervised:  # else the supervisor has just seen to it
         _require_usable(settings)
-    return run_process(main, settings, supervised=supervised)
+    run_process(main, settings, link)
 
 
 def _require_usable(settings: Settings) -> None:

@@ -12,8 +12,9 @@ from importlib.metadata import version
 from internal.adapters.embedded import EmbeddedServer, data_directory
 from internal.bootstrap.children import Child
 from internal.bootstrap.database import require_database, require_secret
+from internal.bootstrap.exits import ExitCode
 from internal.bootstrap.listening import listening_socket
-from internal.bootstrap.process import ExitCode
+from internal.bootstrap.output import say
 from internal.bootstrap.secret import keep_secret
 from internal.bootstrap.settings import Settings
 from internal.bootstrap.supervisor import Supervisor, workers_of
@@ -23,7 +24,7 @@ _log = logging.getLogger(__name__)
 
 def serve(settings: Settings) -> int:
     """Run until a signal asks to stop, and leave no process behind."""
-    print(f"Windlass {version('windlass')} is starting ...", flush=True)
+    say(f"Windlass {version('windlass')} is starting ...")
     require_secret(settings)
     _interrupt_on(signal.SIGTERM, signal.SIGHUP)
     try:
@@ -33,7 +34,7 @@ def serve(settings: Settings) -> int:
                 asyncio.run(_run(settings, dsn, server))
     except KeyboardInterrupt:
         pass
-    print("Windlass has stopped.", flush=True)
+    say("Windlass has stopped.")
     return ExitCode.OK
 
 
@@ -72,4 +73,4 @@ async def _run(settings: Settings, dsn: str, server: EmbeddedServer | None) -> N
     await require_database(dsn)
     await migrate_up(dsn)
     children = [Child("API", "api"), *workers_of(settings)]
-    await Supervisor(settings, children, server=server, announces=True).run()
+    await Supervisor(settings, dsn, children, server=server, announces=True).run()

@@ -82,6 +82,7 @@ class Executor:
                 self._give_up(running)
                 return
             running.begin()
+            self._slots.last_started[:16] = running.job.id.bytes
             end = await self._attempt(running)
             running.end()
             if not running.lost:

@@ -59,6 +59,8 @@ class Running(msgspec.Struct, eq=False):
     report_noted: Progress | None = None
     lines: AttemptLog | None = None
     task: asyncio.Task[None] | None = None
+    # Native, of a sync handler that has begun.
+    thread_id: int = 0
 
     def __repr__(self) -> str:
         """Without the payload: handlers log their context."""
@@ -135,10 +137,6 @@ class Running(msgspec.Struct, eq=False):
         self.ended = time.monotonic()
         self.deadline = NEVER
 
-    def ran_since(self, moment: float) -> bool:
-        """Whether its handler has been running since then, or was until lately."""
-        return 0 < self.started <= moment and (not self.ended or self.ended >= moment)
-
     def stop(self) -> None:
         """Stop it; a task that is canceled before its first step would never get to its end."""
         self.stopped = True
@@ -168,6 +166,7 @@ class Identity:
     def __init__(self) -> None:
         self.id = new_worker_id()
         self.renewed = time.monotonic()
+        self.lost = False
         self.given_up = NEVER
         self.held: dict[UUID, Running] = {}
         self.ending: set[UUID] = set()

@@ -7,9 +7,13 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+from internal.services.worker.running import Running
 
-def call_in_thread(function: Callable[..., Any], *arguments: Any) -> asyncio.Future[Any]:
-    """Call a function in a thread of its own.
+
+def call_in_thread(
+    function: Callable[..., Any], payload: Any, running: Running
+) -> asyncio.Future[Any]:
+    """Call a sync handler in a thread of its own.
 
     A daemon thread, not a pool: a pool's threads are joined when the process exits, and one that
     hangs would keep it from ending. Starting one takes about 50 microseconds.
@@ -29,7 +33,8 @@ def call_in_thread(function: Callable[..., Any], *arguments: Any) -> asyncio.Fut
         result: Any = None
         failure: BaseException | None = None
         try:
-            result = function(*arguments)
+            running.thread_id = threading.get_native_id()
+            result = function(payload, running)
         except StopIteration as error:
             # A future takes none; what a coroutine raises becomes a RuntimeError as well.
             failure = RuntimeError("the handler raised StopIteration")

@@ -6,6 +6,7 @@ from sqlalchemy import (
     ARRAY,
     JSON,
     REAL,
+    Boolean,
     CheckConstraint,
     Column,
     Integer,
@@ -32,6 +33,16 @@ worker = Table(
     Column("routes", ARRAY(Text), nullable=False, server_default=text("'{}'")),
     Column("running", Integer, nullable=False, server_default=text("0")),
     Column("lag_ms", Integer, nullable=False, server_default=text("0")),
+    Column("end_known", Boolean, nullable=False, server_default=text("false")),
+    Column("blamed", ARRAY(Uuid), nullable=False, server_default=text("'{}'")),
+)
+
+leader = Table(
+    "leader",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("holder", Text, nullable=False),
+    Column("expires_at", Moment, nullable=False),
 )
 
 attempt = Table(

@@ -1,0 +1,23 @@
+"""What a command says on standard output."""
+
+from __future__ import annotations
+
+import functools
+from typing import Final
+
+from internal.adapters.telemetry import LineWriter, flush_logs
+
+_STDOUT: Final = 1
+_WITHIN_S: Final = 1.0
+
+
+@functools.cache
+def _writer() -> LineWriter:
+    return LineWriter(_STDOUT)
+
+
+def say(text: str) -> None:
+    """Write a line, after those of the log; if nothing reads them, go on without."""
+    flush_logs()
+    _writer().put(f"{text}\n".encode())
+    _writer().flush(_WITHIN_S)
