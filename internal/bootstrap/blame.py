@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 from uuid import UUID
 
 import msgspec
 
-from internal.services.worker.supervision import HandlerCode, RunningAttempt
+from internal.services.worker.supervision import HandlerCode, Marks, RunningAttempt
 
 NOTHING_STARTED: Final = UUID(int=0)
 
@@ -18,8 +18,8 @@ class Evidence(msgspec.Struct, frozen=True):
     """What was seen of the process.
 
     `stacks` is what faulthandler wrote, with the main thread last. `busy` are the native ids of the
-    threads that used the processor meanwhile; `attempts` ran at the last sign of life, and the
-    handler of `last_started` began last.
+    threads that used the processor meanwhile; `attempts` ran at the last sign of life, and `marks`
+    tell of the handlers that began last.
     """
 
     pid: int
@@ -27,7 +27,7 @@ class Evidence(msgspec.Struct, frozen=True):
     busy: Collection[int]
     attempts: Sequence[RunningAttempt]
     handlers: Sequence[HandlerCode]
-    last_started: UUID
+    marks: bytes
 
 
 def blamed(evidence: Evidence) -> list[UUID]:
@@ -36,23 +36,31 @@ def blamed(evidence: Evidence) -> list[UUID]:
         return []
     (thread,) = evidence.busy
     if thread != evidence.pid:
-        return [each.job_id for each in evidence.attempts if each.thread == thread]
-    types = _types_on_stack(evidence)
+        return _in_thread(evidence, thread)
+    started = UUID(bytes=evidence.marks[Marks.STARTED])
+    main_thread = evidence.stacks.rpartition("most recent call first")[2]
+    on_loop = [each for each in evidence.handlers if each.on_loop]
+    types = types_on(main_thread, on_loop)
     candidates = {each.job_id for each in evidence.attempts if each.type in types}
-    if evidence.last_started not in {NOTHING_STARTED, *(a.job_id for a in evidence.attempts)}:
-        candidates.add(evidence.last_started)
+    if started not in {NOTHING_STARTED, *(each.job_id for each in evidence.attempts)}:
+        candidates.add(started)
     return list(candidates) if types and len(candidates) == 1 else []
 
 
-def _types_on_stack(evidence: Evidence) -> set[str]:
-    main_thread = evidence.stacks.rpartition("most recent call first")[2]
+def _in_thread(evidence: Evidence, thread: int) -> list[UUID]:
+    mark = evidence.marks[Marks.IN_THREAD]
+    if int.from_bytes(mark[16:], "little") == thread:
+        return [UUID(bytes=mark[:16])]
+    return [each.job_id for each in evidence.attempts if each.thread == thread]
+
+
+def types_on(stack: str, handlers: Iterable[HandlerCode]) -> set[str]:
+    """The types whose handlers a stack of faulthandler's shows."""
+    lines = stack.splitlines()
     return {
         each.type
-        for each in evidence.handlers
-        if any(
-            f'"{each.file}"' in line and line.endswith(f" in {each.name}")
-            for line in main_thread.splitlines()
-        )
+        for each in handlers
+        if any(f'"{each.file}"' in line and line.endswith(f" in {each.name}") for line in lines)
     }
 
 

@@ -21,10 +21,10 @@ import msgspec
 
 from internal.bootstrap.errors import StartError
 from internal.bootstrap.exits import ExitCode
-from internal.bootstrap.link import MARK_BYTES
 from internal.bootstrap.messages import STOP_ASKED
 from internal.bootstrap.process import TERMINAL_SIGNALS
 from internal.bootstrap.watch import Verdict, Watch
+from internal.services.worker.supervision import Marks
 
 _SHORT_LIFE_S: Final = 10.0
 _LONGEST_PAUSE_S: Final = 30.0
@@ -100,7 +100,7 @@ class Child:
         stacks, childs_stacks = os.pipe()
         memory = _shared_memory()
         shared = (childs_stacks, memory)
-        mark = mmap(memory, MARK_BYTES)
+        marks = mmap(memory, Marks.SIZE)
         with childs_end, _terminal_signals_blocked():
             self._process = await asyncio.create_subprocess_exec(
                 sys.executable,
@@ -113,7 +113,7 @@ class Child:
             os.close(descriptor)
         self._lifeline = end
         _log.info("started the %s", self.name, extra={"pid": self._process.pid})
-        return Watch(self._process.pid, end, stacks, mark, care.want_isolated)
+        return Watch(self._process.pid, end, stacks, marks, care.want_isolated)
 
     def _end(self, verdict: Verdict) -> None:
         known: dict[str, Any] = {"pid": self._process and self._process.pid, **verdict.known}
@@ -163,13 +163,13 @@ def how_ended(code: int) -> str:
 
 
 def _shared_memory() -> int:
-    """A descriptor of as many bytes as a mark has; where it can be, no disk is behind them."""
+    """A descriptor of as many bytes as the marks take; where it can be, no disk is behind them."""
     if sys.platform == "linux":
         memory = os.memfd_create("windlass")
     else:
         memory, path = tempfile.mkstemp()
         os.unlink(path)  # noqa: PTH108 - the text that mkstemp gives
-    os.ftruncate(memory, MARK_BYTES)
+    os.ftruncate(memory, Marks.SIZE)
     return memory
 
 

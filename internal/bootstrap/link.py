@@ -17,22 +17,21 @@ import msgspec
 from internal.adapters.telemetry import flush_logs
 from internal.bootstrap.exits import ExitCode
 from internal.bootstrap.messages import Introduction, IsolatedWanted, Message, Sign
-from internal.services.worker.supervision import HandlerCode, RunningAttempt
+from internal.services.worker.supervision import HandlerCode, Marks, RunningAttempt
 
 # Makes the process write the stack of each thread, without the interpreter's lock.
 STACKS_SIGNAL: Final = signal.SIGUSR2
-MARK_BYTES: Final = 16
 
 
 class Link:
     """Fits the port Supervision."""
 
-    def __init__(self, descriptor: int, mark: mmap | None = None) -> None:
-        """Take over both; `mark` is memory that the supervisor reads when nothing else answers."""
+    def __init__(self, descriptor: int, marks: mmap | None = None) -> None:
+        """Take over both; `marks` is memory that the supervisor reads when nothing else answers."""
         self.descriptor = descriptor
         self.stacks: int | None = None
         self.stop_asked = False
-        self.last_started: bytearray | mmap = bytearray(MARK_BYTES) if mark is None else mark
+        self.marks: bytearray | mmap = bytearray(Marks.SIZE) if marks is None else marks
         # A benchmark or a test holds the other end of a pipe, which takes no words.
         is_socket = stat.S_ISSOCK(os.fstat(descriptor).st_mode)
         self._socket = socket.socket(fileno=descriptor) if is_socket else None
@@ -82,7 +81,7 @@ def take_link(watched_by: str | None) -> Link:
 
     Args:
         watched_by: two descriptors from the supervisor, like `5,6`: where stacks are written to,
-            and the shared memory of `Link.last_started`.
+            and the shared memory of `Link.marks`.
     """
     lifeline = os.dup(0)
     nothing = os.open(os.devnull, os.O_RDONLY)
@@ -95,7 +94,7 @@ def take_link(watched_by: str | None) -> Link:
         os.set_inheritable(descriptor, False)  # noqa: FBT003 - as it is called
     faulthandler.enable(stacks)
     faulthandler.register(STACKS_SIGNAL, stacks)
-    link = Link(lifeline, mmap(memory, MARK_BYTES))
+    link = Link(lifeline, mmap(memory, Marks.SIZE))
     os.close(memory)
     link.stacks = stacks
     return link

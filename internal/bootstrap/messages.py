@@ -16,7 +16,7 @@ LONGEST_LINE: Final = 4 * 1024 * 1024
 
 
 class Introduction(msgspec.Struct, frozen=True, tag="introduction"):
-    """Which code runs on the event loop of a worker."""
+    """Which code the handlers of a worker are."""
 
     handlers: Sequence[HandlerCode]
 

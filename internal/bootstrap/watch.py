@@ -21,8 +21,9 @@ from internal.bootstrap.blame import (
     busy_threads,
     is_stopped,
     processor_time,
+    types_on,
 )
-from internal.bootstrap.link import MARK_BYTES, STACKS_SIGNAL
+from internal.bootstrap.link import STACKS_SIGNAL
 from internal.bootstrap.messages import (
     LONGEST_LINE,
     Introduction,
@@ -54,13 +55,13 @@ class Watch:
     """One process from its first sign of life to its end."""
 
     def __init__(
-        self, pid: int, end: socket, stacks: int, mark: mmap, want_isolated: Callable[[], None]
+        self, pid: int, end: socket, stacks: int, marks: mmap, want_isolated: Callable[[], None]
     ) -> None:
         """Takes over `end`, our end of its lifeline, and `stacks`, what faulthandler writes."""
         self._pid = pid
         self._end = end
         self._stacks_pipe = stacks
-        self._mark = mark
+        self._marks = marks
         self._want_isolated = want_isolated
         self._stacks = bytearray()
         self._handlers = Introduction([])
@@ -77,7 +78,7 @@ class Watch:
         asyncio.get_running_loop().remove_reader(self._stacks_pipe)
         os.close(self._stacks_pipe)
         self._end.close()
-        self._mark.close()
+        self._marks.close()
 
     async def read(self) -> None:
         """Live until the process closes its end, or until canceled."""
@@ -93,12 +94,12 @@ class Watch:
                 self._hear(decode(line))
 
     def _hear(self, message: Message) -> None:
+        self._heard_at = asyncio.get_running_loop().time()
         match message:
             case Introduction():
                 self._handlers = message
             case Sign():
                 self.last = message
-                self._heard_at = asyncio.get_running_loop().time()
             case IsolatedWanted():
                 self._want_isolated()
 
@@ -148,17 +149,18 @@ class Watch:
             busy_threads(before, processor_time(self._pid)),
             last.attempts,
             self._handlers.handlers,
-            UUID(bytes=self._mark[:MARK_BYTES]),
+            bytes(self._marks[:]),
         )
         guilty = blamed(evidence)
         held = "a job holds its interpreter (GIL)" if guilty else "its interpreter is held (GIL)"
         return Verdict(f"{silence}: {held}", guilty, self._known(guilty))
 
     def _known(self, guilty: list[UUID]) -> dict[str, Any]:
-        ran = [each for each in self.last.attempts if each.job_id in guilty]
-        named = (ran or list(self.last.attempts))[:NAMED]
+        ran = [each for each in self.last.attempts if each.job_id in guilty or not guilty][:NAMED]
+        types = {each.type for each in ran} or types_on(self.stacks, self._handlers.handlers)
+        ids = guilty or [each.job_id for each in ran]
         return {
-            "types": sorted({each.type for each in named}),
-            "job_ids": [str(each) for each in guilty or [each.job_id for each in named]],
+            "types": sorted(types),
+            "job_ids": [str(each) for each in ids],
             "stack": self.stacks,
         }

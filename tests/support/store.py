@@ -53,6 +53,7 @@ class Store:
     """All adapters of one process over one database."""
 
     def __init__(self, url: str, database: Database, most_unfinished: int) -> None:
+        self.url = url
         self.database = database
         self.most_unfinished = most_unfinished
         self.wakeups = PostgresWakeups(url)

@@ -18,6 +18,8 @@ from internal.services.worker.running import Running
 from internal.services.worker.supervision import HandlerCode
 
 FRAMES: Final = 20
+# Frames of these folders are how every handler is called.
+CALLERS: Final = ("internal/services/worker/", "internal/bootstrap/")
 
 
 class Sight(msgspec.Struct, frozen=True):
@@ -37,8 +39,17 @@ def look_at_loop(
     frame = sys._current_frames().get(thread)  # noqa: SLF001 - documented, "for specialized purposes"
     if frame is None:
         return Sight(stack="", culprit=None)
-    stack = "".join(traceback.format_stack(frame)[-FRAMES:])
-    return Sight(stack, _of_task(loop, running) or _by_code(frame, running, handlers))
+    return Sight(_stack(frame), _of_task(loop, running) or _by_code(frame, running, handlers))
+
+
+def _stack(frame: FrameType) -> str:
+    """The innermost frames, from the handler's on if it is one."""
+    frames = traceback.extract_stack(frame)
+    ours = [
+        number for number, each in enumerate(frames) if any(c in each.filename for c in CALLERS)
+    ]
+    handlers = frames[ours[-1] + 1 :] if ours else []
+    return "".join(traceback.format_list((handlers or frames)[-FRAMES:]))
 
 
 def _of_task(loop: asyncio.AbstractEventLoop, running: Collection[Running]) -> Running | None:
@@ -88,10 +99,10 @@ def code_of(function: Callable[..., Any]) -> CodeType | None:
     return code if inspect.iscode(code) else None
 
 
-def codes_on_loop(handlers: Mapping[str, Handler]) -> list[HandlerCode]:
-    """Where a stack shows the handlers that run on the event loop."""
+def handler_codes(handlers: Mapping[str, Handler]) -> list[HandlerCode]:
+    """By what a stack shows each handler."""
     return [
-        HandlerCode(type_, code.co_filename, code.co_name)
+        HandlerCode(type_, code.co_filename, code.co_name, handler.is_async)
         for type_, handler in handlers.items()
-        if handler.is_async and (code := code_of(handler.function))
+        if (code := code_of(handler.function))
     ]

@@ -12,6 +12,7 @@ from uuid import UUID
 
 from internal.domain.ports.work import Finishes, Workers
 from internal.services.worker.completer import Completer
+from internal.services.worker.report import Report
 from internal.services.worker.running import Identity
 from internal.services.worker.slots import Slots
 
@@ -31,6 +32,7 @@ class Heart:
         finishes: Finishes,
         slots: Slots,
         completer: Completer,
+        report: Report,
         lease_ttl: timedelta,
         routes: Sequence[str],
     ) -> None:
@@ -38,6 +40,7 @@ class Heart:
         self._finishes = finishes
         self._slots = slots
         self._completer = completer
+        self._report = report
         self._ttl = lease_ttl
         self._routes = routes
 
@@ -50,6 +53,8 @@ class Heart:
         identity = Identity()
         await self._workers.register(identity.id, self._ttl, self._slots.size, self._routes)
         self._slots.current = identity
+        # Before the first job: its handler may keep this process from ever saying it.
+        self._report.send()
         known = {"worker": identity.id, "pid": os.getpid(), "slots": self._slots.size}
         _log.info("working", extra=known)
         return identity

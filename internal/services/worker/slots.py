@@ -8,6 +8,7 @@ from typing import Final
 from internal.services.worker.buffer import Buffer
 from internal.services.worker.pace import Pace
 from internal.services.worker.running import Identity, Running
+from internal.services.worker.supervision import Marks
 
 # Attempts that took so long are remembered for a while after their end.
 LONG_S: Final = 0.1
@@ -29,8 +30,7 @@ class Slots:
         self.retiring: list[Identity] = []
         self.running: set[Running] = set()
         self.hung = 0
-        # The id of the job whose handler began last, where the supervisor can read it: 0.2 us.
-        self.last_started: bytearray | mmap = bytearray(16)
+        self.marks: bytearray | mmap = bytearray(Marks.SIZE)
         self._long: deque[Running] = deque(maxlen=REMEMBERED)
         self.freed: Callable[[], None] = lambda: None
 

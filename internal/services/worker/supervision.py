@@ -21,27 +21,44 @@ class RunningAttempt(msgspec.Struct, frozen=True):
     thread: int = 0
 
 
+class Marks:
+    """What lies where in the shared memory.
+
+    Written when a handler is called, since it may take the interpreter at once and keep it.
+    """
+
+    STARTED: Final = slice(0, 16)  # the id of the job whose handler began last
+    IN_THREAD: Final = slice(16, 40)  # likewise in a thread, and that thread's native id
+    SIZE: Final = 40
+
+    @staticmethod
+    def in_thread(job_id: UUID, thread: int) -> bytes:
+        """What to write at IN_THREAD."""
+        return job_id.bytes + thread.to_bytes(8, "little")
+
+
 class HandlerCode(msgspec.Struct, frozen=True):
-    """Where a stack shows that the handler of a type runs on the event loop."""
+    """By what a stack shows the handler of a type; `on_loop`: it is not called in a thread."""
 
     type: str
     file: str
     name: str
+    on_loop: bool
 
 
 class Supervision(Protocol):
     """The supervisor's end, as the worker sees it; all of it may be called from any thread."""
 
     @property
-    def last_started(self) -> bytearray | mmap:
-        """Sixteen bytes for the id of the job whose handler was started last."""
+    def marks(self) -> bytearray | mmap:
+        """Memory that the supervisor reads when this process does not answer; see `Marks`."""
 
     @property
     def stop_asked(self) -> bool:
         """Whether the supervisor asked for the stop: a SIGTERM without this came from elsewhere."""
 
     def introduce(self, handlers: Sequence[HandlerCode]) -> None:
-        """Say once which code runs on the event loop."""
+        """Say once which code the handlers are."""
 
     def beat(self, worker_ids: Sequence[str], attempts: Sequence[RunningAttempt]) -> None:
         """Give a sign of life; never waits, and is lost while the supervisor does not read."""
@@ -59,7 +76,7 @@ class Unsupervised:
     stop_asked: Final = True
 
     def __init__(self) -> None:
-        self.last_started = bytearray(16)
+        self.marks = bytearray(Marks.SIZE)
 
     def introduce(self, handlers: Sequence[HandlerCode]) -> None: ...
 

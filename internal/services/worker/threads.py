@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable
+from mmap import mmap
 from typing import Any
 
 from internal.services.worker.running import Running
+from internal.services.worker.supervision import Marks
 
 
 def call_in_thread(
-    function: Callable[..., Any], payload: Any, running: Running
+    function: Callable[..., Any], payload: Any, running: Running, marks: bytearray | mmap
 ) -> asyncio.Future[Any]:
     """Call a sync handler in a thread of its own.
 
@@ -34,6 +36,7 @@ def call_in_thread(
         failure: BaseException | None = None
         try:
             running.thread_id = threading.get_native_id()
+            marks[Marks.IN_THREAD] = Marks.in_thread(running.job_id, running.thread_id)
             result = function(payload, running)
         except StopIteration as error:
             # A future takes none; what a coroutine raises becomes a RuntimeError as well.

@@ -12,11 +12,11 @@ from typing import Any, Final
 from uuid import UUID
 
 from internal.domain.handlers import Handler
-from internal.services.worker.culprit import Sight, codes_on_loop, look_at_loop
+from internal.services.worker.culprit import Sight, look_at_loop
 from internal.services.worker.lag import Lag
+from internal.services.worker.report import Report
 from internal.services.worker.running import Running
 from internal.services.worker.slots import Slots
-from internal.services.worker.supervision import RunningAttempt, Supervision
 
 LOOK_EVERY_S: Final = 0.25
 # A pause of the garbage collector or of a busy machine stays below this.
@@ -28,8 +28,6 @@ SHORTEST_S: Final = 2.0
 # Recording the end must not keep the process from ending: its leases run out by themselves.
 RECORD_S: Final = 3.0
 NAMED: Final = 5
-# Of more attempts the supervisor hears nothing: it then blames none.
-REPORTED: Final = 1000
 
 _log = logging.getLogger(__name__)
 
@@ -44,14 +42,14 @@ class Watchdog:
         slots: Slots,
         lag: Lag,
         handlers: Mapping[str, Handler],
-        supervision: Supervision,
+        report: Report,
         end_workers: EndWorkers,
         lease_ttl: timedelta,
     ) -> None:
         self._slots = slots
         self._lag = lag
         self._handlers = handlers
-        self._supervision = supervision
+        self._report = report
         self._end_workers = end_workers
         self._longest_s = max(SHORTEST_S, LONGEST * lease_ttl.total_seconds())
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -67,14 +65,14 @@ class Watchdog:
         """Called in the thread and on the loop that is to be watched."""
         self._loop = asyncio.get_running_loop()
         self._thread = threading.get_ident()
-        self._supervision.introduce(codes_on_loop(self._handlers))
+        self._report.introduce(self._handlers)
 
     async def run(self) -> None:
         """Live until canceled."""
         self._looked = time.monotonic()
         while True:
             await asyncio.sleep(LOOK_EVERY_S)
-            self._report()
+            self._report.send()
             await self.look(time.monotonic())
 
     async def look(self, now: float) -> None:
@@ -150,21 +148,13 @@ class Watchdog:
                 await self._end_workers(names, [each.job_id for each in blamed])
         except Exception:  # noqa: BLE001 - the process ends whatever the database says
             _log.exception("the end was not recorded: the leases will run out by themselves")
-        self._supervision.replace_process()
+        self._report.replace_process()
 
     def _look_at_loop(self) -> Sight:
         if self._loop is None:
             return Sight(stack="", culprit=None)
         running = list(self._slots.running)
         return look_at_loop(self._loop, self._thread, running, self._handlers)
-
-    def _report(self) -> None:
-        running = list(self._slots.running)
-        attempts = [
-            RunningAttempt(each.job_id, each.type, each.thread_id)
-            for each in running[: REPORTED + 1]
-        ]
-        self._supervision.beat([each.id for each in self._slots.identities], attempts)
 
 
 def _named(attempts: Collection[Running]) -> dict[str, Any]:

@@ -25,6 +25,7 @@ from internal.services.worker.heart import Heart
 from internal.services.worker.heartbeat import Heartbeat, Watched
 from internal.services.worker.lag import Lag
 from internal.services.worker.producer import Producer
+from internal.services.worker.report import Report
 from internal.services.worker.scribe import Scribe
 from internal.services.worker.slots import Slots
 from internal.services.worker.watchdog import Watchdog
@@ -61,15 +62,16 @@ class Worker:
         self._wakeups = wakeups
         self._settings = settings
         slots = self._slots = Slots(settings.slots, settings.reserve)
-        slots.last_started = watched.supervision.last_started
+        slots.marks = watched.supervision.marks
         completer = self._completer = Completer(finishes)
         self._deadlines = Deadlines(slots)
         lag = self._lag = Lag()
         routes, ttl = handlers.routes(), settings.lease_ttl
-        heart = Heart(workers, finishes, slots, completer, ttl, routes)
         open_beats, supervision = watched.open_beats, watched.supervision
+        report = Report(slots, supervision)
+        heart = Heart(workers, finishes, slots, completer, report, ttl, routes)
         end = partial(_end_workers, open_beats)
-        watchdog = Watchdog(slots, lag, handlers, supervision, end, ttl)
+        watchdog = Watchdog(slots, lag, handlers, report, end, ttl)
         self._heartbeat = Heartbeat(watched, slots, heart, lag, watchdog, ttl)
         executor = Executor(handlers, slots, completer)
         self._producer = Producer(claims, heart, slots, executor, completer, routes)
