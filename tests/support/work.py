@@ -161,7 +161,7 @@ class Supervisor(Unsupervised):
 
     def replace_process(self) -> NoReturn:
         self.replacing.set()
-        raise SystemExit
+        raise RuntimeError("this process is to be replaced")
 
 
 class Queue:

@@ -1,0 +1,137 @@
+"""Handlers that do what handlers should not, for a real worker."""
+
+from __future__ import annotations
+
+import asyncio
+import multiprocessing
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from typing import Any
+
+from windlass import JobContext, handler
+
+Payload = dict[str, Any]
+KEPT: list[asyncio.Task[None]] = []
+FORK = multiprocessing.get_context("fork")
+
+
+@handler("spin")
+async def spin(job: Payload, ctx: JobContext) -> None:
+    while True:
+        pass
+
+
+@handler("sleep")
+async def sleep(job: Payload, ctx: JobContext) -> None:
+    time.sleep(job["seconds"])  # noqa: ASYNC251 - what this is about
+
+
+@handler("regex")
+def regex(job: Payload, ctx: JobContext) -> None:
+    re.match(r"(a+)+$", "a" * 40 + "b")
+
+
+@handler("regex_on_loop")
+async def regex_on_loop(job: Payload, ctx: JobContext) -> None:
+    re.match(r"(a+)+$", "a" * 40 + "b")
+
+
+@handler("stdin")
+def stdin(job: Payload, ctx: JobContext) -> list[str]:
+    ran = subprocess.run(["cat"], capture_output=True, check=True)
+    return [ran.stdout.decode(), sys.stdin.read()]
+
+
+@handler("stdin_on_loop")
+async def stdin_on_loop(job: Payload, ctx: JobContext) -> str:
+    process = await asyncio.create_subprocess_exec("cat", stdout=asyncio.subprocess.PIPE)
+    return (await process.communicate())[0].decode()
+
+
+@handler("terminated_process")
+def terminated_process(job: Payload, ctx: JobContext) -> int | None:
+    process = FORK.Process(target=time.sleep, args=(60,))
+    process.start()
+    process.terminate()
+    process.join(30)
+    return process.exitcode
+
+
+@handler("forked")
+async def forked(job: Payload, ctx: JobContext) -> int:
+    child = os.fork()
+    if not child:
+        signal.pause()
+        os._exit(0)
+    os.kill(child, signal.SIGTERM)
+    return os.WTERMSIG((await asyncio.to_thread(os.waitpid, child, 0))[1])
+
+
+@handler("pools")
+def pools(job: Payload, ctx: JobContext) -> int:
+    total = 0
+    for _ in range(job["count"]):
+        with FORK.Pool(2) as pool:
+            total += sum(pool.map(abs, range(3)))
+    return total
+
+
+@handler("returns_in_child")
+async def returns_in_child(job: Payload, ctx: JobContext) -> int:
+    """A child that comes back to the event loop must not be a second worker."""
+    child = os.fork()
+    return child and os.waitstatus_to_exitcode((await asyncio.to_thread(os.waitpid, child, 0))[1])
+
+
+@handler("descriptors")
+def descriptors(job: Payload, ctx: JobContext) -> list[str]:
+    """What a forked child has open of sockets that lead to somebody."""
+    reader, writer = os.pipe()
+    if not os.fork():
+        names = [_target(name) for name in os.listdir("/proc/self/fd")]
+        os.write(writer, "\n".join(name for name in names if "socket" in name).encode())
+        os._exit(0)
+    os.close(writer)
+    with os.fdopen(reader) as told:
+        return told.read().split()
+
+
+def _target(name: str) -> str:
+    try:
+        return os.readlink(f"/proc/self/fd/{name}")  # noqa: PTH115 - a number, not a path
+    except OSError:
+        return ""
+
+
+@handler("exit")
+async def exits(job: Payload, ctx: JobContext) -> str:
+    async def leave() -> None:
+        raise {"exit": SystemExit, "interrupt": KeyboardInterrupt}[job["by"]](3)
+
+    match job["in"]:
+        case "task":
+            KEPT.append(asyncio.create_task(leave()))
+        case "callback":
+            asyncio.get_running_loop().call_soon(sys.exit, 3)
+        case "gather":
+            await asyncio.gather(leave(), asyncio.sleep(0.1))
+        case _:
+            await leave()
+    await asyncio.sleep(0.2)
+    return "survived"
+
+
+@handler("leaves_stubborn_task")
+async def leaves_stubborn_task(job: Payload, ctx: JobContext) -> None:
+    async def stay() -> None:
+        while True:
+            try:
+                await asyncio.sleep(1)
+            except asyncio.CancelledError:
+                continue
+
+    KEPT.append(asyncio.create_task(stay()))
