@@ -53,16 +53,26 @@ class ForkGuard:
         """`descriptors`: pipes of ours; the sockets of the loops come by themselves."""
         self._descriptors = tuple(descriptors)
         self._loops: list[tuple[int, Loop]] = []
+        self._mask = threading.local()
 
     def begin(self) -> None:
         """From now on; for as long as this process lives."""
-        os.register_at_fork(after_in_child=self._part)
+        os.register_at_fork(
+            before=self._hold_signals, after_in_parent=self._let_signals, after_in_child=self._part
+        )
 
     def new_loop(self) -> Loop:
         """An event loop for the calling thread."""
         loop = Loop()
         self._loops.append((threading.get_ident(), loop))
         return loop
+
+    def _hold_signals(self) -> None:
+        """One that comes for the child before it has parted would be taken for ours."""
+        self._mask.before = signal.pthread_sigmask(signal.SIG_BLOCK, OURS)
+
+    def _let_signals(self) -> None:
+        signal.pthread_sigmask(signal.SIG_SETMASK, self._mask.before)
 
     def _part(self) -> None:
         signal.set_wakeup_fd(-1)

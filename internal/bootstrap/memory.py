@@ -16,7 +16,7 @@ LOOK_EVERY_S: Final = 0.05
 GROWTH_BYTES: Final = 64 * 1024 * 1024
 GROWTH: Final = 0.25
 # Of all time, collections take at most this share.
-SHARE: Final = 0.05
+SHARE: Final = 0.1
 
 
 def collect_seldom() -> None:

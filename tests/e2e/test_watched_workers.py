@@ -177,7 +177,7 @@ async def test_the_jobs_of_a_worker_that_dies_are_rescued_before_their_leases_ru
         ("forked", {}, signal.SIGTERM),
         ("pools", {"count": 10}, 30),
         ("returns_in_child", {}, 0),
-        ("descriptors", {}, []),
+        ("connections", {}, []),
     ],
 )
 async def test_children_of_handlers_share_neither_input_nor_signals_nor_sockets(

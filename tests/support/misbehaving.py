@@ -7,9 +7,11 @@ import multiprocessing
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 from windlass import JobContext, handler
@@ -87,22 +89,23 @@ async def returns_in_child(job: Payload, ctx: JobContext) -> int:
     return child and os.waitstatus_to_exitcode((await asyncio.to_thread(os.waitpid, child, 0))[1])
 
 
-@handler("descriptors")
-def descriptors(job: Payload, ctx: JobContext) -> list[str]:
-    """What a forked child has open of sockets that lead to somebody."""
+@handler("connections")
+def connections(job: Payload, ctx: JobContext) -> list[str]:
+    """What a forked child is connected to."""
     reader, writer = os.pipe()
     if not os.fork():
-        names = [_target(name) for name in os.listdir("/proc/self/fd")]
-        os.write(writer, "\n".join(name for name in names if "socket" in name).encode())
+        numbers = [int(each.name) for each in Path("/proc/self/fd").iterdir()]
+        os.write(writer, " ".join(filter(None, map(_peer, numbers))).encode())
         os._exit(0)
     os.close(writer)
     with os.fdopen(reader) as told:
         return told.read().split()
 
 
-def _target(name: str) -> str:
+def _peer(descriptor: int) -> str:
+    """Nothing for what is no socket, and for a pair of sockets within a process."""
     try:
-        return os.readlink(f"/proc/self/fd/{name}")  # noqa: PTH115 - a number, not a path
+        return str(socket.socket(fileno=descriptor).getpeername() or "")
     except OSError:
         return ""
 

@@ -6,6 +6,7 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -97,10 +98,13 @@ async def test_a_wake_up_is_a_beat_at_once() -> None:
         before = len(process.names.beats)
         for _ in range(5):
             process.heartbeat.wake()
-            count = len(process.names.beats)
-            await eventually(lambda count=count: len(process.names.beats) > count)
+            await eventually(partial(_has_beaten_more_than, process, len(process.names.beats)))
 
     assert len(process.names.beats) >= before + 5
+
+
+def _has_beaten_more_than(process: Process, count: int) -> bool:
+    return len(process.names.beats) > count
 
 
 async def test_a_beat_tells_what_runs_and_the_longest_lag_since_the_last() -> None:

@@ -16,9 +16,11 @@ MEGABYTE = 1024 * 1024
 def without_collections() -> Iterator[None]:
     """As if so few objects were made that no collection is due."""
     gc.collect()
+    gc.freeze()
     gc.disable()
     yield
     gc.enable()
+    gc.unfreeze()
 
 
 @pytest.mark.usefixtures("without_collections")
