@@ -128,6 +128,11 @@ async def exits(job: Payload, ctx: JobContext) -> str:
     return "survived"
 
 
+@handler("raises")
+async def raises(job: Payload, ctx: JobContext) -> None:
+    raise ValueError("no " * 200)
+
+
 @handler("leaves_stubborn_task")
 async def leaves_stubborn_task(job: Payload, ctx: JobContext) -> None:
     async def stay() -> None:
