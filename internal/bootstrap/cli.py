@@ -12,6 +12,7 @@ from internal.adapters.embedded import EmbeddedError
 from internal.bootstrap import commands
 from internal.bootstrap.errors import StartError
 from internal.bootstrap.exits import ExitCode
+from internal.bootstrap.output import complain
 
 _SETTINGS_HINT = (
     "Settings are environment variables, such as PORT, DATABASE_URL and WINDLASS_DATA_DIR; "
@@ -30,7 +31,7 @@ def run(arguments: Sequence[str]) -> int:
     try:
         code: int = chosen.run(chosen)
     except (StartError, EmbeddedError) as error:
-        print(f"windlass: {error}", file=sys.stderr)
+        complain(f"windlass: {error}")
         return ExitCode.UNUSABLE
     except KeyboardInterrupt:
         return ExitCode.FAILED

@@ -1,11 +1,11 @@
-"""What a command says on standard output."""
+"""What a command says to the person who started it."""
 
 from __future__ import annotations
 
 import functools
 from typing import Final
 
-from internal.adapters.telemetry import LineWriter, flush_logs
+from internal.adapters.telemetry import LineWriter, flush_logs, log_lines
 
 _STDOUT: Final = 1
 _WITHIN_S: Final = 1.0
@@ -14,6 +14,13 @@ _WITHIN_S: Final = 1.0
 @functools.cache
 def _writer() -> LineWriter:
     return LineWriter(_STDOUT)
+
+
+def complain(text: str) -> None:
+    """Write a line to standard error, in the same way."""
+    lines = log_lines()
+    lines.put(f"{text}\n".encode())
+    lines.flush(_WITHIN_S)
 
 
 def say(text: str) -> None:

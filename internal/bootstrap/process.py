@@ -31,11 +31,15 @@ TERMINAL_SIGNALS: Final = (signal.SIGINT, signal.SIGHUP)
 
 
 class Process(msgspec.Struct, frozen=True):
-    """What `main` has of the process that it runs in; `new_loop` is for its other threads."""
+    """What `main` has of the process that it runs in.
+
+    `new_loop` is for its other threads. `alone`: it is an isolated worker, for one job at a time.
+    """
 
     stop: asyncio.Event
     supervision: Supervision
     new_loop: Callable[[], asyncio.AbstractEventLoop]
+    alone: bool = False
 
 
 Main = Callable[[Settings, Process], Awaitable[int]]
@@ -43,7 +47,9 @@ Main = Callable[[Settings, Process], Awaitable[int]]
 _log = logging.getLogger(__name__)
 
 
-def run_process(main: Main, settings: Settings, link: Link | None) -> NoReturn:
+def run_process(
+    main: Main, settings: Settings, link: Link | None, *, alone: bool = False
+) -> NoReturn:
     """Run `main` until it returns its exit code, and end with it; a signal sets its event.
 
     What handlers left behind, tasks and threads, is not waited for: it may never end.
@@ -52,7 +58,8 @@ def run_process(main: Main, settings: Settings, link: Link | None) -> NoReturn:
     loop = guard.new_loop()
     asyncio.set_event_loop(loop)
     guard.begin()
-    task = loop.create_task(_run(main, settings, link, guard))
+    process = Process(asyncio.Event(), link or Unsupervised(), guard.new_loop, alone)
+    task = loop.create_task(_run(main, settings, process, supervised=link is not None))
     try:
         code = _until_done(loop, task)
     except StartError:
@@ -85,10 +92,10 @@ def end_now(code: int) -> NoReturn:
     os._exit(code)
 
 
-async def _run(main: Main, settings: Settings, link: Link | None, guard: ForkGuard) -> int:
-    stop = asyncio.Event()
+async def _run(main: Main, settings: Settings, process: Process, *, supervised: bool) -> int:
+    stop = process.stop
     loop = asyncio.get_running_loop()
-    if link is not None:
+    if supervised:
         # Ignored, as handlers' own child processes inherit it: they may finish, too.
         for number in TERMINAL_SIGNALS:
             signal.signal(number, signal.SIG_IGN)
@@ -96,7 +103,7 @@ async def _run(main: Main, settings: Settings, link: Link | None, guard: ForkGua
         loop.add_signal_handler(signal.SIGTERM, stop.set)
     else:
         on_stop_signals(loop, lambda: os._exit(ExitCode.FAILED) if stop.is_set() else stop.set())
-    return await main(settings, Process(stop, link or Unsupervised(), guard.new_loop))
+    return await main(settings, process)
 
 
 def on_stop_signals(loop: asyncio.AbstractEventLoop, call: Callable[[], None]) -> None:

@@ -93,4 +93,4 @@ class Election:
             return
         with suppress(UnavailableError, TimeoutError):
             async with asyncio.timeout(RESIGN_S):
-                await self._leadership.resign(self._holder)
+                await self._leadership.resign(self._holder, wait=self._wait)

@@ -57,12 +57,23 @@ async def test_one_process_leads_and_another_takes_over_when_it_stops_renewing(
 async def test_a_leader_that_resigns_is_followed_at_once(store: Store) -> None:
     leadership = PostgresLeadership(store.database)
     await leadership.lead("first", TTL, wait=AT_ONCE)
-    await leadership.resign("second")
+    await leadership.resign("second", wait=AT_ONCE)
     assert not await leadership.lead("second", TTL, wait=AT_ONCE)
 
-    await leadership.resign("first")
+    await leadership.resign("first", wait=AT_ONCE)
 
+    assert not await leadership.lead("a worker", TTL, wait=timedelta(seconds=30))
     assert await leadership.lead("second", TTL, wait=AT_ONCE)
+
+
+async def test_a_worker_that_resigns_lets_another_worker_follow_at_once(store: Store) -> None:
+    leadership = PostgresLeadership(store.database)
+    wait = timedelta(seconds=30)
+    await leadership.lead("first", TTL, wait=wait)
+
+    await leadership.resign("first", wait=wait)
+
+    assert await leadership.lead("second", TTL, wait=wait)
 
 
 async def test_only_one_of_many_candidates_is_elected(store: Store) -> None:

@@ -16,8 +16,12 @@ LEAD: Final = """
        or leader.expires_at + $4::interval < now()
     returning true
 """
-# Not deleted: those who leave it to others for a while go by its time.
-RESIGN: Final = "update leader set expires_at = now() where name = $1 and holder = $2"
+RESIGN: Final = """
+    update leader
+    set expires_at = now() - $3::interval
+    where name = $1
+      and holder = $2
+"""
 
 
 class PostgresLeadership:
@@ -31,6 +35,6 @@ class PostgresLeadership:
         async with self._database.hot() as connection:
             return bool(await connection.fetchval(LEAD, self._name, holder, ttl, wait))
 
-    async def resign(self, holder: str) -> None:
+    async def resign(self, holder: str, *, wait: timedelta) -> None:
         async with self._database.hot() as connection:
-            await connection.execute(RESIGN, self._name, holder)
+            await connection.execute(RESIGN, self._name, holder, wait)

@@ -15,5 +15,5 @@ class Leadership(Protocol):
         Free: never held, or not renewed for its `ttl` and `wait` more.
         """
 
-    async def resign(self, holder: str) -> None:
-        """Let go of it; nothing if it is another's."""
+    async def resign(self, holder: str, *, wait: timedelta) -> None:
+        """Let go of it, free at once for those who `wait` as long; nothing if it is another's."""
