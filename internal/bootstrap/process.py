@@ -28,6 +28,7 @@ from internal.services.worker.supervision import Supervision, Unsupervised
 LAST_WRITES: Final = timedelta(seconds=15)
 # A terminal sends these to its whole group; of a supervised process SIGTERM is what asks to stop.
 TERMINAL_SIGNALS: Final = (signal.SIGINT, signal.SIGHUP)
+_LAST_PRINTS_S: Final = 1.0
 
 
 class Process(msgspec.Struct, frozen=True):
@@ -88,7 +89,10 @@ def _until_done(loop: asyncio.AbstractEventLoop, task: asyncio.Task[int]) -> int
 def end_now(code: int) -> NoReturn:
     """End without waiting for threads, tasks or readers of the log."""
     flush_logs()
-    sys.stdout.flush()
+    # What handlers printed; nothing may be reading it.
+    printing = threading.Thread(target=sys.stdout.flush, daemon=True)
+    printing.start()
+    printing.join(_LAST_PRINTS_S)
     os._exit(code)
 
 
@@ -126,6 +130,7 @@ def follow_parent(patience: timedelta, watched_by: str | None = None) -> Link:
             if said == STOP_ASKED and not link.stop_asked:
                 link.stop_asked = True
                 threading.Thread(target=_end_after, args=(patience,), daemon=True).start()
+        link.stop_asked = True  # as good as: no job of ours is the reason
         os.kill(os.getpid(), signal.SIGTERM)
         _end_after(patience)
 
