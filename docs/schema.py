@@ -29,6 +29,7 @@ GROUPS: Final = {
     "Limits": ("lane", "bucket", "gate_note"),
     "Jobs that run or have run": (
         *("lease", "finished", "attempt", "attempt_log", "failure", "worker", "hold", "suspect"),
+        "leader",
     ),
     "Jobs to come": ("schedule",),
     "Dead letters": ("replay", "past_payload", "operation", "operation_item"),

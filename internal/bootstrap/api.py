@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import sys
+import logging
 from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
@@ -23,10 +23,12 @@ from internal.adapters.postgres.fleet import PostgresFleet
 from internal.adapters.postgres.wakeups import PostgresWakeups
 from internal.adapters.security.passwords import BcryptHasher
 from internal.adapters.security.tokens import Tokens
+from internal.adapters.telemetry import log_lines
 from internal.adapters.telemetry.requests import JsonRequestLog, TextRequestLog
 from internal.adapters.websocket.jobs import JobSockets
+from internal.bootstrap.exits import ExitCode
 from internal.bootstrap.listening import listening_socket
-from internal.bootstrap.process import ExitCode
+from internal.bootstrap.process import Process
 from internal.bootstrap.settings import Settings, logs_json
 from internal.bootstrap.web_server import serve_app
 from internal.bootstrap.wiring import (
@@ -36,13 +38,13 @@ from internal.bootstrap.wiring import (
     batches_of,
     bulk_of,
     dead_letters_of,
+    election_of,
     handlers_of,
     invariants_of,
     jobs_of,
     live_of,
     queues_of,
     readiness_of,
-    relay_of,
     schedules_of,
     workflows_of,
 )
@@ -52,14 +54,16 @@ from internal.domain.ids import new_id
 from internal.services.audience import Audience
 from internal.services.rate import RequestRate
 from internal.services.readiness import Readiness
-from internal.services.upkeep import clock_watch, partitioner
+from internal.services.upkeep import clock_watch
 
 # Connections that periodic tasks use at a time: requests have the others.
 API_TASKS: Final = 2
 
+_log = logging.getLogger(__name__)
 
-async def run(settings: Settings, stop: asyncio.Event) -> int:
-    """Serve until `stop` is set; returns the exit code."""
+
+async def run(settings: Settings, process: Process) -> int:
+    """Serve until it is to stop; returns the exit code."""
     handlers = handlers_of(settings)
     listener = listening_socket(settings.host, settings.port)
     dsn = settings.database_url
@@ -69,35 +73,46 @@ async def run(settings: Settings, stop: asyncio.Event) -> int:
     clock = PostgresClock(database, new_id)
     store = Store(database, database.in_turns(API_TASKS), wakeups, clock, settings)
     audience = audience_of(store)
-    live = live_of(store, audience).duty()
     request_log = _request_log(settings)
-    watch = clock_watch(clock)
-    duties = (audience.duty, live, relay_of(store), partitioner(store.upkeep()), watch)
-    background = [
-        asyncio.create_task(wakeups.run(), name="wake-ups"),
-        *(asyncio.create_task(duty.run(wakeups), name=duty.name) for duty in duties),
-    ]
     try:
         with suppress(UnavailableError):  # the partitioner tries again
             await clock.compare()
             await store.upkeep().make_partitions()
-        readiness = readiness_of(store, stop)
+        readiness = readiness_of(store, process.stop)
         app = _app(store, handlers, hasher, audience, readiness, request_log)
         # Going through what stays until the end, again and again, took 8 % of a submission.
         gc.freeze()
-        await serve_app(app, listener, stop, drain_s=settings.drain.total_seconds())
+        async with asyncio.TaskGroup() as group:
+            background = _begin_background(group, store, handlers, audience)
+            _log.info("listening", extra={"host": settings.host, "port": settings.port})
+            drain_s = settings.drain.total_seconds()
+            await serve_app(app, listener, process.stop, drain_s=drain_s)
+            for task in background:
+                task.cancel()
     finally:
         request_log.flush()
-        for task in background:
-            task.cancel()
         hasher.close()
         await database.close()
-    return ExitCode.OK if stop.is_set() else ExitCode.FAILED
+        _log.info("stopped")
+    return ExitCode.OK if process.stop.is_set() else ExitCode.FAILED
+
+
+def _begin_background(
+    group: asyncio.TaskGroup, store: Store, handlers: Handlers, audience: Audience
+) -> list[asyncio.Task[None]]:
+    """One that fails ends the process, which is then started again."""
+    wakeups = store.wakeups
+    duties = (audience.duty, live_of(store, audience).duty(), clock_watch(store.clock))
+    return [
+        group.create_task(wakeups.run(), name="wake-ups"),
+        group.create_task(election_of(store, handlers).run(wakeups), name="election"),
+        *(group.create_task(duty.run(wakeups), name=duty.name) for duty in duties),
+    ]
 
 
 def _request_log(settings: Settings) -> JsonRequestLog | TextRequestLog:
     if logs_json(settings):
-        return JsonRequestLog(frame.__name__, "api", sys.stderr.buffer)
+        return JsonRequestLog(frame.__name__, "api", log_lines())
     return TextRequestLog(frame.__name__)
 
 

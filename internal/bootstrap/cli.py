@@ -15,7 +15,7 @@ from internal.adapters.embedded import EmbeddedError
 from internal.adapters.telemetry import configure_logging
 from internal.bootstrap import commands
 from internal.bootstrap.errors import StartError
-from internal.bootstrap.process import ExitCode
+from internal.bootstrap.exits import ExitCode
 from internal.bootstrap.settings import wants_json
 
 _SETTINGS_HINT = (
@@ -95,6 +95,8 @@ def _parser() -> argparse.ArgumentParser:
             getattr(commands, name),
         )
         command.add_argument("--supervised", action="store_true", help=argparse.SUPPRESS)
+        command.add_argument("--watched-by", help=argparse.SUPPRESS)
+        command.add_argument("--alone", action="store_true", help=argparse.SUPPRESS)
     _add_migrate(add("migrate", help="change or show the version of the database's tables"))
     _add_health(add("health", help="ask whether the workers of this machine live"))
     _add_admin(add("admin", help="make a user an admin, or no longer"))

@@ -9,10 +9,12 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
+from typing import NoReturn
 
 from internal.adapters.telemetry import configure_logging
 from internal.bootstrap.errors import StartError
-from internal.bootstrap.process import LAST_WRITES, ExitCode, Main, follow_parent, run_process
+from internal.bootstrap.exits import ExitCode
+from internal.bootstrap.process import LAST_WRITES, Main, follow_parent, run_process
 from internal.bootstrap.settings import Settings, doubts, logs_json, read_settings
 from internal.domain.accounts import Role
 
@@ -34,17 +36,17 @@ def api(chosen: argparse.Namespace) -> int:
 
     settings = _start("api", quietly=chosen.supervised)
     require_secret(settings)
-    return _run_process(settings, api.run, supervised=chosen.supervised, apis=1)
+    return _run_process(settings, api.run, chosen, apis=1)
 
 
 def worker(chosen: argparse.Namespace) -> int:
-    """`windlass worker`."""
+    """`windlass worker`: a supervisor, and what it supervises."""
+    settings = _start("worker", quietly=chosen.supervised)
+    if not chosen.supervised:
+        return _run_workers(settings)
     from internal.bootstrap import worker
 
-    settings = _start("worker", quietly=chosen.supervised)
-    if settings.worker_processes > 1 and not chosen.supervised:
-        return _run_workers(settings)
-    return _run_process(settings, worker.run, supervised=chosen.supervised, workers=1)
+    return _run_process(settings, worker.run, chosen)
 
 
 def migrate_up(_: argparse.Namespace) -> int:
@@ -130,21 +132,23 @@ def _run_workers(settings: Settings) -> int:
 
     settings = located(settings, waits=False)
     _require_usable(settings, workers=settings.worker_processes)
-    asyncio.run(Supervisor(settings, workers_of(settings)).run())
+    asyncio.run(Supervisor(settings, settings.database_url, workers_of(settings)).run())
     return ExitCode.OK
 
 
 def _run_process(
-    settings: Settings, main: Main, *, supervised: bool, apis: int = 0, workers: int = 0
-) -> int:
+    settings: Settings, main: Main, chosen: argparse.Namespace, *, apis: int = 0
+) -> NoReturn:
     from internal.bootstrap.database import located
 
-    if supervised:
-        follow_parent(settings.shutdown_grace + settings.drain + LAST_WRITES)
-    settings = located(settings, waits=supervised)
-    if not supervised:  # else the supervisor has just seen to it
-        _require_usable(settings, apis=apis, workers=workers)
-    return run_process(main, settings, supervised=supervised)
+    link = None
+    if chosen.supervised:
+        patience = settings.shutdown_grace + settings.drain + LAST_WRITES
+        link = follow_parent(patience, chosen.watched_by)
+    settings = located(settings, waits=chosen.supervised)
+    if not chosen.supervised:  # else the supervisor has just seen to it
+        _require_usable(settings, apis=apis)
+    run_process(main, settings, link, alone=chosen.alone)
 
 
 def _require_usable(settings: Settings, *, apis: int = 0, workers: int = 0) -> None:

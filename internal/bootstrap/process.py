@@ -1,46 +1,103 @@
-"""How a process of ours runs and ends: its loop, its signals, its exit codes, its parent."""
+"""How a process of ours runs and ends: its loop, its signals, its parent."""
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
-from enum import IntEnum
-from typing import Final
+from typing import Final, NoReturn
 
-import uvloop
+import msgspec
 
+from internal.adapters.telemetry import flush_logs
+from internal.bootstrap.errors import StartError
+from internal.bootstrap.exits import ExitCode
+from internal.bootstrap.forks import ForkGuard
+from internal.bootstrap.link import Link, take_link
+from internal.bootstrap.messages import STOP_ASKED
 from internal.bootstrap.settings import Settings
+from internal.services.worker.supervision import Supervision, Unsupervised
 
 # What an end may take beyond SHUTDOWN_GRACE: the last writes, the closing of pools.
 LAST_WRITES: Final = timedelta(seconds=15)
 # A terminal sends these to its whole group; of a supervised process SIGTERM is what asks to stop.
 TERMINAL_SIGNALS: Final = (signal.SIGINT, signal.SIGHUP)
-
-Main = Callable[[Settings, asyncio.Event], Awaitable[int]]
-
-
-class ExitCode(IntEnum):
-    """What the supervisor reads from an end."""
-
-    OK = 0
-    FAILED = 1
-    RECYCLE = 75  # start me again at once
-    UNUSABLE = 78  # no start will succeed before the operator has changed something
+_LAST_PRINTS_S: Final = 1.0
 
 
-def run_process(main: Main, settings: Settings, *, supervised: bool) -> int:
-    """Run `main` until it returns its exit code; a signal sets the event it is given."""
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(_run(main, settings, supervised=supervised))
+class Process(msgspec.Struct, frozen=True):
+    """What `main` has of the process that it runs in.
+
+    `new_loop` is for its other threads. `alone`: it is an isolated worker, for one job at a time.
+    """
+
+    stop: asyncio.Event
+    supervision: Supervision
+    new_loop: Callable[[], asyncio.AbstractEventLoop]
+    alone: bool = False
 
 
-async def _run(main: Main, settings: Settings, *, supervised: bool) -> int:
-    stop = asyncio.Event()
+Main = Callable[[Settings, Process], Awaitable[int]]
+
+_log = logging.getLogger(__name__)
+
+
+def run_process(
+    main: Main, settings: Settings, link: Link | None, *, alone: bool = False
+) -> NoReturn:
+    """Run `main` until it returns its exit code, and end with it; a signal sets its event.
+
+    What handlers left behind, tasks and threads, is not waited for: it may never end.
+    """
+    guard = ForkGuard([] if link is None else link.descriptors)
+    loop = guard.new_loop()
+    asyncio.set_event_loop(loop)
+    guard.begin()
+    process = Process(asyncio.Event(), link or Unsupervised(), guard.new_loop, alone)
+    task = loop.create_task(_run(main, settings, process, supervised=link is not None))
+    try:
+        code = _until_done(loop, task)
+    except StartError:
+        raise
+    except BaseException:  # noqa: BLE001 - logged as one line, like all else
+        _log.exception("this process ends: a part of it failed")
+        code = ExitCode.FAILED
+    end_now(code)
+
+
+def _until_done(loop: asyncio.AbstractEventLoop, task: asyncio.Task[int]) -> int:
+    """Run the loop; an exit that a handler's task or callback asks for only interrupts it."""
+    while True:
+        try:
+            return loop.run_until_complete(task)
+        except (SystemExit, KeyboardInterrupt) as error:
+            if task.done():
+                raise
+            _log.warning(
+                "%r came out of a task or a callback that a handler left behind: it is ignored",
+                error,
+                exc_info=error,
+            )
+
+
+def end_now(code: int) -> NoReturn:
+    """End without waiting for threads, tasks or readers of the log."""
+    flush_logs()
+    # What handlers printed; nothing may be reading it.
+    printing = threading.Thread(target=sys.stdout.flush, daemon=True)
+    printing.start()
+    printing.join(_LAST_PRINTS_S)
+    os._exit(code)
+
+
+async def _run(main: Main, settings: Settings, process: Process, *, supervised: bool) -> int:
+    stop = process.stop
     loop = asyncio.get_running_loop()
     if supervised:
         # Ignored, as handlers' own child processes inherit it: they may finish, too.
@@ -50,7 +107,7 @@ async def _run(main: Main, settings: Settings, *, supervised: bool) -> int:
         loop.add_signal_handler(signal.SIGTERM, stop.set)
     else:
         on_stop_signals(loop, lambda: os._exit(ExitCode.FAILED) if stop.is_set() else stop.set())
-    return await main(settings, stop)
+    return await main(settings, process)
 
 
 def on_stop_signals(loop: asyncio.AbstractEventLoop, call: Callable[[], None]) -> None:
@@ -61,17 +118,27 @@ def on_stop_signals(loop: asyncio.AbstractEventLoop, call: Callable[[], None]) -
         loop.add_signal_handler(signal.SIGHUP, call)
 
 
-def follow_parent(patience: timedelta) -> None:
+def follow_parent(patience: timedelta, watched_by: str | None = None) -> Link:
     """End when standard input does: the supervisor holds its other end, however it dies.
 
-    A thread sees it even while the event loop is stuck.
+    A thread sees it even while the event loop is stuck. Standard input is empty afterwards.
     """
+    link = take_link(watched_by)
 
     def follow() -> None:
-        while os.read(0, 1):
-            pass
+        while said := os.read(link.descriptor, 1):
+            if said == STOP_ASKED and not link.stop_asked:
+                link.stop_asked = True
+                threading.Thread(target=_end_after, args=(patience,), daemon=True).start()
+        link.stop_asked = True  # as good as: no job of ours is the reason
         os.kill(os.getpid(), signal.SIGTERM)
-        time.sleep(patience.total_seconds())
-        os._exit(ExitCode.FAILED)
+        _end_after(patience)
 
     threading.Thread(target=follow, name="parent", daemon=True).start()
+    return link
+
+
+def _end_after(patience: timedelta) -> NoReturn:
+    time.sleep(patience.total_seconds())
+    flush_logs()
+    os._exit(ExitCode.FAILED)

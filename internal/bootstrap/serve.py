@@ -14,8 +14,9 @@ import msgspec
 from internal.adapters.embedded import EmbeddedServer, data_directory
 from internal.bootstrap.children import Child
 from internal.bootstrap.database import require_secret, require_serving
+from internal.bootstrap.exits import ExitCode
 from internal.bootstrap.listening import listening_socket
-from internal.bootstrap.process import ExitCode
+from internal.bootstrap.output import say
 from internal.bootstrap.secret import keep_secret
 from internal.bootstrap.settings import Settings
 from internal.bootstrap.supervisor import Supervisor, workers_of
@@ -25,7 +26,7 @@ _log = logging.getLogger(__name__)
 
 def serve(settings: Settings) -> int:
     """Run until a signal asks to stop, and leave no process behind."""
-    print(f"Windlass {version('windlass')} is starting ...", flush=True)
+    say(f"Windlass {version('windlass')} is starting ...")
     require_secret(settings)
     _interrupt_on(signal.SIGTERM, signal.SIGHUP)
     try:
@@ -35,7 +36,7 @@ def serve(settings: Settings) -> int:
                 asyncio.run(_run(settings, dsn, server))
     except KeyboardInterrupt:
         pass
-    print("Windlass has stopped.", flush=True)
+    say("Windlass has stopped.")
     return ExitCode.OK
 
 
@@ -75,4 +76,4 @@ async def _run(settings: Settings, dsn: str, server: EmbeddedServer | None) -> N
     await require_serving(started, apis=1, workers=settings.worker_processes)
     await migrate_up(dsn)
     children = [Child("API", "api"), *workers_of(settings)]
-    await Supervisor(settings, children, server=server, announces=True).run()
+    await Supervisor(settings, dsn, children, server=server, announces=True).run()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 
 import msgspec
@@ -14,6 +14,7 @@ from internal.adapters.handlers import shipped
 from internal.adapters.handlers.loading import load_handlers
 from internal.adapters.postgres.accounts import PostgresUsers
 from internal.adapters.postgres.batches import PostgresBatches, PostgresBatchUpkeep
+from internal.adapters.postgres.beats import PostgresBeats
 from internal.adapters.postgres.clock import PostgresClock
 from internal.adapters.postgres.commands import PostgresCommands
 from internal.adapters.postgres.database import Database
@@ -22,6 +23,7 @@ from internal.adapters.postgres.edges import PostgresTies
 from internal.adapters.postgres.failures import PostgresFailures
 from internal.adapters.postgres.feed import PostgresFeed
 from internal.adapters.postgres.invariants import PostgresInspection
+from internal.adapters.postgres.leadership import PostgresLeadership
 from internal.adapters.postgres.listing import PostgresListing
 from internal.adapters.postgres.operation_steps import PostgresOperationSteps
 from internal.adapters.postgres.operations import PostgresOperations
@@ -41,6 +43,7 @@ from internal.adapters.postgres.upkeep import PostgresUpkeep
 from internal.adapters.postgres.wakeups import PostgresWakeups
 from internal.adapters.postgres.work import PostgresWork
 from internal.bootstrap.errors import StartError
+from internal.bootstrap.process import Process
 from internal.bootstrap.revisions import this_release
 from internal.bootstrap.settings import Settings
 from internal.domain.durations import milliseconds
@@ -55,6 +58,7 @@ from internal.services.batches import Batches
 from internal.services.bulk import Bulk, operator
 from internal.services.dead_letters import DeadLetters
 from internal.services.duty import Duty
+from internal.services.election import Election
 from internal.services.invariants import Invariants
 from internal.services.jobs import Jobs
 from internal.services.live import Live
@@ -62,7 +66,7 @@ from internal.services.queues import Queues
 from internal.services.readiness import Readiness
 from internal.services.scheduler import Scheduler
 from internal.services.schedules import Schedules
-from internal.services.worker.supervision import Supervision
+from internal.services.worker.heartbeat import Watched
 from internal.services.worker.worker import Worker, WorkerSettings
 from internal.services.workflows import Workflows
 
@@ -239,23 +243,13 @@ def live_of(store: Store, audience: Audience) -> Live:
     return Live(feed, PostgresListing(database), PostgresBatches(database), audience)
 
 
-def relay_of(store: Store) -> Duty:
-    """The feed's relay, of which one at a time works."""
-    return upkeep.relay(PostgresFeed(store.background, store.wakeups))
-
-
-def worker_of(
-    store: Store,
-    handlers: Handlers,
-    *,
-    is_alone: bool = False,
-    supervision: Supervision | None = None,
-) -> Worker:
-    """A worker process with all the upkeep; an isolated one has none."""
+def worker_of(store: Store, handlers: Handlers, process: Process) -> Worker:
+    """A worker process."""
     settings, work = (
         store.settings,
         PostgresWork(store.database, store.wakeups, store.settings.aging),
     )
+    open_beats = partial(PostgresBeats, settings.database_url)
     return Worker(
         claims=work,
         finishes=work,
@@ -267,11 +261,16 @@ def worker_of(
             reserve=settings.worker_reserve,
             lease_ttl=settings.lease_ttl,
             shutdown_grace=settings.shutdown_grace,
-            is_alone=is_alone,
+            is_alone=process.alone,
         ),
-        duties=() if is_alone else (*_upkeep(store), scheduler_of(store, handlers).duty()),
-        supervision=supervision,
+        watched=Watched(open_beats, process.supervision, process.new_loop),
     )
+
+
+def election_of(store: Store, handlers: Handlers, *, wait: timedelta = timedelta(0)) -> Election:
+    """What one process does for the whole installation; `wait` as `Election` has it."""
+    duties = (*_upkeep(store), scheduler_of(store, handlers).duty())
+    return Election(PostgresLeadership(store.database), duties, wait=wait)
 
 
 def _upkeep(store: Store) -> Sequence[Duty]:
@@ -288,5 +287,5 @@ def _upkeep(store: Store) -> Sequence[Duty]:
         upkeep.partitioner(statements),
         *upkeep.sweepers(store.sweeps()),
         operator(PostgresOperationSteps(store.background, store.wakeups, store.settings.aging)),
-        relay_of(store),
+        upkeep.relay(PostgresFeed(store.background, store.wakeups)),
     )

@@ -118,6 +118,15 @@ UNUSED = (
            or exists (select from hold where flow_id = f.id)
 """,
 )
+PRUNED = (
+    """
+    and (select true from scheduled where lane_id = l.id limit 1) is null
+""",
+    """
+    and (select true from hold where flow_id = l.flow_id and lane_id = l.id limit 1) is null
+    and (select true from scheduled where lane_id = l.id limit 1) is null
+""",
+)
 CHANGES = (
     ("through_gate(queue, int[])", (RUNNING,)),
     ("lane_rooms(queue, int[], timestamptz)", (THROUGH, HELD)),
@@ -126,6 +135,7 @@ CHANGES = (
     ("move_children(uuid, uuid[], uuid[], interval)", (GOES,)),
     ("send_back(int[])", (REFUND,)),
     ("is_unused(int)", (UNUSED,)),
+    ("prune_lanes(interval, int)", (PRUNED,)),
 )
 
 

@@ -8,7 +8,7 @@ from typing import Final
 
 import pytest
 
-from internal.bootstrap.process import ExitCode
+from internal.bootstrap.exits import ExitCode
 from tests.support.serving import free_port, windlass
 from tests.support.tcp_server import TcpServer, tcp_server
 

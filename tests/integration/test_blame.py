@@ -55,7 +55,7 @@ async def lose(store: Store, *, is_known: bool = True, blamed: tuple[UUID, ...] 
     worker = await store.a_worker()
     await store.work.claim(worker, ROUTES, 100)
     if is_known:
-        await store.work.end([worker], blamed)
+        await store.end_processes([worker], blamed)
     else:
         await store.expire(worker)
     await store.upkeep.rescue_expired(100)
@@ -146,7 +146,7 @@ async def test_a_loss_of_an_isolated_worker_counts_until_the_job_fails(store: St
     for attempts in (1, 2):
         isolated = await an_isolated_worker(store)
         assert await claimable(store, isolated, ALONE) == 1
-        await store.work.end([isolated])
+        await store.end_processes([isolated])
         await store.upkeep.rescue_expired(100)
         assert (await store.job(actor, submitted.id)).attempts == attempts
         await store.execute("delete from worker where id = 'w-alone'")
@@ -312,7 +312,7 @@ async def _dies(store: Store, running: RunningWorker) -> None:
     await running.kill()
     async with store.database.hot() as connection:
         names = [row["id"] for row in await connection.fetch("select id from worker")]
-    await store.work.end(names)
+    await store.end_processes(names)
 
 
 async def store_of_suspects(store: Store) -> dict[UUID, int]:

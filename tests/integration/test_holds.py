@@ -65,7 +65,7 @@ async def test_or_until_its_process_has(
     await store.upkeep.rescue_expired(10)
     assert await claim(store, other) == 0, "the process may still be ending"
 
-    await (store.work.end([worker]) if is_known else store.expire(worker))
+    await (store.end_processes([worker]) if is_known else store.expire(worker))
     await store.upkeep.rescue_expired(10)
     assert await claim(store, other) == 1
     assert await violations(store) == {}
@@ -136,7 +136,7 @@ async def test_its_lane_is_not_pruned(store: Store) -> None:
     claimed = await hang(store, actor, worker, concurrency_key="k")
     for _ in range(2):
         await age_lanes(store)
-        await store.upkeep.prune()
+        await store.sweep("lanes")
         await let_through(store)
     await store.submit(actor, concurrency_key="k")
     assert await claim(store, worker) == 0

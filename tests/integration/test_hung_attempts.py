@@ -259,5 +259,5 @@ async def _process_ends(store: Store) -> None:
     """As the supervisor sees it."""
     async with store.database.hot() as connection:
         names = [row["id"] for row in await connection.fetch("select id from worker")]
-    await store.work.end(names)
+    await store.end_processes(names)
     await store.upkeep.rescue_expired(100)

@@ -75,7 +75,7 @@ async def test_lost_attempts_of_a_job_to_blame_count_until_it_fails(store: Store
     for _ in range(2):
         worker = await store.a_worker()
         await store.claim_one(worker)
-        await store.work.end([worker], [submitted.id])
+        await store.end_processes([worker], [submitted.id])
         assert await store.upkeep.rescue_expired(10) == 1
 
     job = await store.job(actor, submitted.id)

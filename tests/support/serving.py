@@ -63,6 +63,11 @@ def _words(process: psutil.Process) -> set[str]:
         return set()
 
 
+def without_settings() -> dict[str, str]:
+    """The environment without what is set for Windlass."""
+    return {name: each for name, each in os.environ.items() if not name.startswith(_SETTINGS)}
+
+
 @asynccontextmanager
 async def windlass(*arguments: str, **settings: str) -> AsyncIterator[Windlass]:
     """Start a command in a process group of its own; nothing of it is left in the end.
@@ -70,10 +75,9 @@ async def windlass(*arguments: str, **settings: str) -> AsyncIterator[Windlass]:
     Args:
         settings: environment variables; those of the caller's that are settings are left out.
     """
-    inherited = {name: each for name, each in os.environ.items() if not name.startswith(_SETTINGS)}
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-P", "-m", "internal.bootstrap.cli", *arguments),
-        env=inherited | settings,
+        env=without_settings() | settings,
         stdin=DEVNULL,
         stdout=PIPE,
         stderr=STDOUT,

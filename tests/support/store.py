@@ -12,6 +12,7 @@ from uuid import UUID, uuid4
 import msgspec
 
 from internal.adapters.postgres.batches import PostgresBatches, PostgresBatchUpkeep
+from internal.adapters.postgres.beats import PostgresBeats
 from internal.adapters.postgres.clock import PostgresClock
 from internal.adapters.postgres.commands import PostgresCommands
 from internal.adapters.postgres.database import Database, open_database
@@ -58,6 +59,7 @@ class Store:
     def __init__(
         self, url: str, database: Database, most_unfinished: int, most_queues: int
     ) -> None:
+        self.url = url
         self.database = database
         self.most_unfinished = most_unfinished
         self.most_queues = most_queues
@@ -94,6 +96,14 @@ class Store:
         for sweep in self.sweeps:
             while (not names or sweep.name in names) and await sweep.run():
                 pass
+
+    async def end_processes(self, worker_ids: Sequence[str], blamed: Sequence[UUID] = ()) -> None:
+        """As a supervisor notes that it saw these workers end."""
+        beats = PostgresBeats(self.url)
+        try:
+            await beats.end(worker_ids, blamed)
+        finally:
+            await beats.close()
 
     async def a_user(self) -> Actor:
         user_id = new_id()

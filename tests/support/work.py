@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
-from typing import Any
+from typing import Any, NoReturn
 from uuid import UUID
 
 from internal.domain.handlers import Handler, Handlers
@@ -15,10 +16,14 @@ from internal.domain.retry import Strategy
 from internal.services.worker.completer import Completer
 from internal.services.worker.executor import Executor
 from internal.services.worker.heart import Heart
+from internal.services.worker.heartbeat import Heartbeat, Watched
 from internal.services.worker.lag import Lag
 from internal.services.worker.producer import Producer
+from internal.services.worker.report import Report
 from internal.services.worker.running import Running
 from internal.services.worker.slots import Slots
+from internal.services.worker.supervision import RunningAttempt, Unsupervised
+from internal.services.worker.watchdog import Watchdog
 
 
 def a_claimed_job(
@@ -107,6 +112,14 @@ class Names:
         self.beats: list[tuple[str, list[UUID] | None]] = []
         self.left: list[str] = []
         self.failing: dict[str, Exception] = {}
+        self.ended: list[tuple[list[str], list[UUID]]] = []
+
+    @property
+    def over_its_own_connection(self) -> OwnConnection:
+        return OwnConnection(self)
+
+    async def end(self, worker_ids: Sequence[str], blamed: Sequence[UUID]) -> None:
+        self.ended.append((list(worker_ids), list(blamed)))
 
     async def register(
         self,
@@ -136,7 +149,38 @@ class Names:
     async def leave(self, worker_id: str) -> None:
         self.left.append(worker_id)
 
-    async def end(self, worker_ids: Sequence[str], blamed: Sequence[UUID] = ()) -> None: ...
+
+class OwnConnection:
+    """Beats: the same names, as the heartbeat's thread reaches them."""
+
+    def __init__(self, names: Names) -> None:
+        self._names = names
+
+    async def beat(
+        self, worker_id: str, ttl: timedelta, *, running: int = 0, lag_ms: int = 0
+    ) -> Beat:
+        return await self._names.beat(worker_id, ttl, running=running, lag_ms=lag_ms)
+
+    async def end(self, worker_ids: Sequence[str], blamed: Sequence[UUID]) -> None:
+        await self._names.end(worker_ids, blamed)
+
+    async def close(self) -> None: ...
+
+
+class Supervisor(Unsupervised):
+    """Supervision: notes the signs of life, and whether the process is to be replaced."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.signs: list[tuple[list[str], list[RunningAttempt]]] = []
+        self.replacing = threading.Event()
+
+    def beat(self, worker_ids: Sequence[str], attempts: Sequence[RunningAttempt]) -> None:
+        self.signs.append((list(worker_ids), list(attempts)))
+
+    def replace_process(self) -> NoReturn:
+        self.replacing.set()
+        raise RuntimeError("this process is to be replaced")
 
 
 class Queue:
@@ -180,9 +224,16 @@ class Process:
         self.names = names or Names()
         self.slots = Slots(slots, reserve=0.1)
         self.completer = Completer(self.ends)
-        self.lag = Lag(self.slots, ttl)
+        self.lag = Lag()
         routes = ("default",)
-        self.heart = Heart(self.names, self.ends, self.slots, self.completer, self.lag, ttl, routes)
+        self.supervision = Supervisor()
+        report = Report(self.slots, self.supervision)
+        self.heart = Heart(self.names, self.ends, self.slots, self.completer, report, ttl, routes)
+        watched = Watched(lambda: self.names.over_its_own_connection, self.supervision)
+        self.watchdog = Watchdog(
+            self.slots, self.lag, Handlers(handlers), report, self.names.end, ttl
+        )
+        self.heartbeat = Heartbeat(watched, self.slots, self.heart, self.lag, self.watchdog, ttl)
         self.executor = Executor(Handlers(handlers), self.slots, self.completer)
         self.producer = Producer(
             self.queue, self.heart, self.slots, self.executor, self.completer, routes

@@ -6,8 +6,10 @@ import asyncio
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from functools import partial
 from uuid import UUID
 
+from internal.adapters.postgres.beats import PostgresBeats
 from internal.domain.accounts import Actor
 from internal.domain.handlers import Handler, Handlers
 from internal.domain.jobs import Job, Status
@@ -23,7 +25,8 @@ from internal.services.upkeep import (
     releaser,
     stager,
 )
-from internal.services.worker.supervision import Supervision
+from internal.services.worker.heartbeat import Watched
+from internal.services.worker.supervision import Supervision, Unsupervised
 from internal.services.worker.worker import Worker, WorkerSettings
 from tests.support.conditions import eventually
 from tests.support.store import Store
@@ -69,26 +72,30 @@ async def running_worker(
     supervision: Supervision | None = None,
 ) -> AsyncIterator[RunningWorker]:
     duties = [duty(store.upkeep) for duty in DUTIES]
+    duties += [
+        batches(store.batch_upkeep),
+        operator(store.operation_steps),
+        relay(store.feed),
+    ]
+    heard_from = wakeups or store.wakeups
     worker = Worker(
         store.work,
         store.work,
         store.work,
-        wakeups or store.wakeups,
+        heard_from,
         Handlers(handlers),
         settings,
-        [
-            *duties,
-            batches(store.batch_upkeep),
-            operator(store.operation_steps),
-            relay(store.feed),
-        ],
-        supervision,
+        Watched(partial(PostgresBeats, store.url), supervision or Unsupervised()),
     )
+    upkeep = [asyncio.create_task(duty.run(heard_from), name=duty.name) for duty in duties]
     running = RunningWorker(worker)
     try:
         yield running
     finally:
         await running.stop()
+        for task in upkeep:
+            task.cancel()
+        await asyncio.wait(upkeep)
 
 
 async def becomes(store: Store, actor: Actor, job_id: UUID, *statuses: Status) -> Job:

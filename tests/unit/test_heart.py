@@ -1,33 +1,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from contextlib import suppress
-from datetime import timedelta
 from typing import Any
-from uuid import UUID
 
 import pytest
 
 from internal.domain.declaring import handler
-from internal.domain.errors import UnavailableError
 from internal.domain.handlers import JobContext
-from internal.domain.ports.work import Beat
 from internal.services.worker.heart import LINGER_S
 from internal.services.worker.running import Identity, Running
-from tests.support.conditions import eventually
-from tests.support.work import Names, Process, a_claimed_job
+from tests.support.work import Process, a_claimed_job
 
 Payload = dict[str, Any]
 
 
 @handler("noop")
 async def noop(job: Payload, ctx: JobContext) -> None: ...
-
-
-@handler("endless")
-async def endless(job: Payload, ctx: JobContext) -> None:
-    await asyncio.sleep(60)
 
 
 async def ended(process: Process, running: Running) -> None:
@@ -96,83 +84,34 @@ async def test_a_given_up_name_beats_on_while_a_claim_for_it_may_still_commit() 
     assert process.names.left == [identity.id]
 
 
-async def test_a_name_that_cannot_beat_does_not_keep_the_others_from_it() -> None:
+async def test_a_name_that_cannot_hand_back_does_not_keep_the_others_from_it() -> None:
     process = Process()
-    first = await process.heart.begin()
-    process.heart.retire()
-    second = await process.heart.begin()
-    process.names.failing[first.id] = RuntimeError("its leases cannot be handed back")
+    names = []
+    for _ in range(2):
+        names.append((await process.heart.begin()).id)
+        process.heart.retire()
+    process.names.failing[names[0]] = RuntimeError("its leases cannot be handed back")
 
     with pytest.raises(RuntimeError):
         await process.heart.run_once()
 
-    assert {name for name, _ in process.names.beats} == {first.id, second.id}
+    assert [name for name, _ in process.names.beats] == names
 
 
-async def test_a_cancel_is_told_to_what_runs_and_hands_back_what_does_not() -> None:
-    process = Process(endless)
-    running = await process.start(a_claimed_job("endless"))
-    job = a_claimed_job()
-    process.slots.buffer.put(running.identity, [job])
-    process.names.canceled = {running.job_id, job.id}
+async def test_the_supervisor_knows_a_name_before_jobs_are_claimed_under_it() -> None:
+    process = Process()
 
-    await process.heart.run_once()
-    await process.completer.run_once()
+    identity = await process.heart.begin()
 
-    assert running.canceled
-    assert process.ends.handed_back == [job.lease]
-    assert len(process.slots.buffer) == 0
-    running.stop()
+    assert process.supervision.signs == [([identity.id], [])]
 
 
-async def test_a_beat_tells_what_runs_and_the_longest_lag_since_the_last() -> None:
-    process = Process(endless)
-    running = await process.start(a_claimed_job("endless"))
-    process.lag.note(0.2)
-    process.lag.note(0.1)
+async def test_a_name_that_is_lost_twice_is_lost_once(caplog: pytest.LogCaptureFixture) -> None:
+    process = Process()
+    identity = await process.heart.begin()
 
-    await process.heart.run_once()
-    await process.heart.run_once()
+    process.heart.lose(identity)
+    process.heart.lose(identity)
 
-    assert process.names.loads == [(1, 200), (1, 0)]
-    running.stop()
-
-
-class Frozen(Names):
-    """Does not even end when it is canceled, until it is let go."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.let_go = asyncio.Event()
-
-    async def beat(
-        self,
-        worker_id: str,
-        ttl: timedelta,
-        held: Sequence[UUID] | None = None,
-        *,
-        running: int = 0,
-        lag_ms: int = 0,
-    ) -> Beat:
-        while not self.let_go.is_set():
-            with suppress(asyncio.CancelledError):
-                await self.let_go.wait()
-        raise UnavailableError
-
-
-async def test_leases_count_as_lost_when_no_answer_came_for_as_long_as_they_last() -> None:
-    frozen = Frozen()
-    process = Process(endless, names=frozen, ttl_s=0.05)
-    running = await process.start(a_claimed_job("endless"))
-    process.slots.buffer.put(running.identity, [a_claimed_job()])
-    await eventually(lambda: running.started > 0)
-
-    with pytest.raises(UnavailableError):
-        await asyncio.wait_for(process.heart.run_once(), 10)
-
-    assert running.lost
-    assert running.task is not None
-    assert running.task.cancelling()
-    assert len(process.slots.buffer) == 0
-    assert process.slots.current is None
-    frozen.let_go.set()
+    assert process.slots.identities == []
+    assert [record.getMessage()[:16] for record in caplog.records] == ["leases were lost"]

@@ -5,14 +5,14 @@ import json
 import logging
 from collections.abc import Iterator
 from datetime import datetime
-from select import PIPE_BUF
 from typing import Any, Protocol
 
 import pytest
 
-from internal.adapters.telemetry import configure_logging
+from internal.adapters.telemetry import LineWriter, configure_logging
 from internal.adapters.telemetry.requests import JsonRequestLog, TextRequestLog
 from tests.support.conditions import eventually
+from tests.support.pipes import Pipe
 
 _JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl"
 
@@ -100,41 +100,27 @@ def test_a_secret_in_a_traceback_is_not_written(logged: Logged) -> None:
 
 
 async def test_the_line_of_a_request_is_the_one_that_logging_would_write(logged: Logged) -> None:
-    stream, written = logged(as_json=True), io.BytesIO()
-    direct = JsonRequestLog("internal.adapters.http.frame", "worker", written)
+    stream, pipe = logged(as_json=True), Pipe()
+    direct = JsonRequestLog("internal.adapters.http.frame", "worker", LineWriter(pipe.inlet))
 
     for log in (TextRequestLog("internal.adapters.http.frame"), direct):
         log.note("POST", "/v1/jobs", 201, 1.2, "01980000-0000-7000-8000-000000000000")
     direct.flush()
+    await eventually(pipe.has_line)
 
-    lines = [json.loads(stream.getvalue()), json.loads(written.getvalue())]
+    lines = [json.loads(stream.getvalue()), json.loads(pipe.text)]
     assert [list(line) for line in lines] == [list(lines[0])] * 2
     for line in lines:
         datetime.fromisoformat(line.pop("timestamp"))
     assert lines[0] == lines[1]
 
 
-async def test_the_lines_of_requests_are_soon_written_and_never_torn() -> None:
-    written = Torn()
-    log = JsonRequestLog("frame", "api", written)
+async def test_the_lines_of_requests_are_soon_written() -> None:
+    pipe = Pipe()
+    log = JsonRequestLog("frame", "api", LineWriter(pipe.inlet))
     for number in range(100):
         log.note("GET", "/v1/jobs", 200, 0.1, f"request-{number}")
-    await eventually(lambda: len(written.lines()) == 100)
+    await eventually(lambda: pipe.has_line() and pipe.text.count("\n") == 100)
 
-    assert [line["request_id"] for line in written.lines()] == [f"request-{n}" for n in range(100)]
-    assert all(len(each) <= PIPE_BUF and each.endswith(b"\n") for each in written.writes)
-
-
-class Torn(io.BytesIO):
-    """Keeps what was written at a time."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.writes: list[bytes] = []
-
-    def write(self, data: Any, /) -> int:
-        self.writes.append(bytes(data))
-        return len(self.writes[-1])
-
-    def lines(self) -> list[dict[str, Any]]:
-        return [json.loads(line) for each in self.writes for line in each.splitlines()]
+    lines = [json.loads(line) for line in pipe.text.splitlines()]
+    assert [line["request_id"] for line in lines] == [f"request-{n}" for n in range(100)]

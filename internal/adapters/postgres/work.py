@@ -156,17 +156,6 @@ class PostgresWork:
             query = "update worker set expires_at = now() where id = $1 and expires_at > now()"
             await connection.execute(query, worker_id)
 
-    async def end(self, worker_ids: Sequence[str], blamed: Sequence[UUID] = ()) -> None:
-        query = """
-            update worker
-            set expires_at = least(expires_at, now()),
-                end_known = true,
-                blamed = $2
-            where id = any($1::text[]) and not end_known
-        """
-        async with self._database.hot() as connection:
-            await connection.execute(query, list(worker_ids), list(blamed))
-
 
 def _is_plain_success(end: Finish) -> bool:
     return end.outcome is Outcome.SUCCEEDED and end.error is None

@@ -1,5 +1,6 @@
 """What operators see of a running process."""
 
-from internal.adapters.telemetry.logs import configure_logging
+from internal.adapters.telemetry.lines import LineWriter
+from internal.adapters.telemetry.logs import configure_logging, flush_logs, log_lines
 
-__all__ = ["configure_logging"]
+__all__ = ["LineWriter", "configure_logging", "flush_logs", "log_lines"]

@@ -15,21 +15,66 @@ import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
 from internal.adapters.telemetry.bounds import SafeFormatter, bound, rendered, traceback_text
+from internal.adapters.telemetry.lines import LineWriter
 
+_STDERR: Final = 2
 # They tell of each step of their own at the level at which we tell of events.
 _TALKATIVE: Final = ("alembic", "httpcore", "uvicorn", "websockets")
 
 
+# What the end of a process waits for a reader of its last lines.
+_LAST_LINES_S: Final = 1.0
+
+
+class LineHandler(logging.Handler):
+    """Hands records to a LineWriter: who logs never waits for who reads."""
+
+    def __init__(self, descriptor: int) -> None:
+        super().__init__()
+        self.lines = LineWriter(descriptor, dropped=self._dropped)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Format in the caller's thread, write in another."""
+        try:
+            line = self.format(record)
+        except Exception:  # noqa: BLE001 - as the handlers of the standard library do
+            self.handleError(record)
+            return
+        self.lines.put(f"{line}\n".encode(errors="replace"))
+
+    def flush(self) -> None:
+        """Write what is there; a reader that does not read is not waited for."""
+        self.lines.flush(_LAST_LINES_S)
+
+    def _dropped(self, count: int) -> bytes:
+        level, text = logging.WARNING, "%d log lines were dropped: standard error was not read"
+        record = logging.LogRecord(__name__, level, __file__, 0, text, (count,), None)
+        return f"{self.format(record)}\n".encode()
+
+
 def configure_logging(process: str, *, as_json: bool, stream: TextIO | None = None) -> None:
     """Send every record to standard error; `process` names ours on each line."""
-    stream = stream or sys.stderr
-    handler = logging.StreamHandler(stream)
-    handler.setFormatter(_formatter(process, stream, as_json=as_json))
+    handler = LineHandler(_STDERR) if stream is None else logging.StreamHandler(stream)
+    handler.setFormatter(_formatter(process, stream or sys.stderr, as_json=as_json))
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(logging.INFO)
     for name in _TALKATIVE:
         logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def log_lines() -> LineWriter:
+    """What the log lines of this process go through."""
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, LineHandler):
+            return handler.lines
+    return LineWriter(_STDERR)
+
+
+def flush_logs() -> None:
+    """Write the last lines, for a process that ends without its usual steps."""
+    for handler in logging.getLogger().handlers:
+        handler.flush()
 
 
 def _formatter(process: str, stream: TextIO, *, as_json: bool) -> logging.Formatter:

@@ -6,9 +6,11 @@ import asyncio
 import logging
 from datetime import UTC, datetime
 from select import PIPE_BUF
-from typing import BinaryIO, Final
+from typing import Final
 
 import msgspec
+
+from internal.adapters.telemetry.lines import LineWriter
 
 LATEST_S: Final = 0.1
 
@@ -48,10 +50,10 @@ class JsonRequestLog:
     submission; encoded directly and written together, 3 us.
     """
 
-    def __init__(self, logger: str, process: str, stream: BinaryIO) -> None:
+    def __init__(self, logger: str, process: str, writer: LineWriter) -> None:
         self._logger = logger
         self._process = process
-        self._stream = stream
+        self._writer = writer
         self._encoder = msgspec.json.Encoder()
         self._lines: list[bytes] = []
         self._size = 0
@@ -80,9 +82,8 @@ class JsonRequestLog:
         self._size += len(encoded) + 1
 
     def flush(self) -> None:
-        """Write what is there; also the last thing to do."""
+        """Pass on what is there; also the last thing to do."""
         if self._lines:
-            self._stream.write(b"".join(self._lines))
-            self._stream.flush()
+            self._writer.put(b"".join(self._lines), len(self._lines) // 2)
             self._lines.clear()
             self._size = 0

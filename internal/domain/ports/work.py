@@ -222,11 +222,23 @@ class Workers(Protocol):
     async def leave(self, worker_id: str) -> None:
         """End; leases still held are rescued as lost."""
 
-    async def end(self, worker_ids: Sequence[str], blamed: Sequence[UUID] = ()) -> None:
-        """Note that the process behind these ids has ended, or ends now: its leases are rescued.
 
-        Lost attempts of the jobs `blamed` count.
+class Beats(Protocol):
+    """The heartbeat over a connection of its own, for the loop of another thread."""
+
+    async def beat(
+        self, worker_id: str, ttl: timedelta, *, running: int = 0, lag_ms: int = 0
+    ) -> Beat:
+        """As `Workers.beat`; one call at a time."""
+
+    async def end(self, worker_ids: Sequence[str], blamed: Sequence[UUID]) -> None:
+        """These processes are gone: their leases are rescued at once.
+
+        The loss counts for the blamed jobs. The first call about a process is the one that counts.
         """
+
+    async def close(self) -> None:
+        """Let go of the connection."""
 
 
 class Upkeep(Protocol):

@@ -1,19 +1,18 @@
-"""Keeps the leases of this process alive, and hears which jobs are to stop."""
+"""The names under which this process holds leases, and what becomes of them."""
 
 from __future__ import annotations
 
-import asyncio
 import logging
+import os
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
-from typing import Any, Final
+from typing import Final
 from uuid import UUID
 
-from internal.domain.errors import UnavailableError
-from internal.domain.ports.work import Beat, Finishes, Workers
+from internal.domain.ports.work import Finishes, Workers
 from internal.services.worker.completer import Completer
-from internal.services.worker.lag import Lag
+from internal.services.worker.report import Report
 from internal.services.worker.running import Identity
 from internal.services.worker.slots import Slots
 
@@ -25,7 +24,7 @@ _log = logging.getLogger(__name__)
 
 
 class Heart:
-    """One heartbeat renews all that a name holds."""
+    """Takes and gives up names; `Heartbeat` renews them from a thread of its own."""
 
     def __init__(
         self,
@@ -33,18 +32,15 @@ class Heart:
         finishes: Finishes,
         slots: Slots,
         completer: Completer,
-        lag: Lag,
+        report: Report,
         lease_ttl: timedelta,
         routes: Sequence[str],
-        *,
-        ask_for_isolated_worker: Callable[[], None] = lambda: None,
     ) -> None:
-        self._ask_for_isolated_worker = ask_for_isolated_worker
         self._workers = workers
         self._finishes = finishes
         self._slots = slots
         self._completer = completer
-        self._lag = lag
+        self._report = report
         self._ttl = lease_ttl
         self._routes = routes
 
@@ -59,6 +55,10 @@ class Heart:
             identity.id, self._ttl, self._slots.size, self._routes, is_alone=self._slots.is_alone
         )
         self._slots.current = identity
+        # Before the first job: its handler may keep this process from ever saying it.
+        self._report.send()
+        known = {"worker": identity.id, "pid": os.getpid(), "slots": self._slots.size}
+        _log.info("working", extra=known)
         return identity
 
     def retire(self) -> None:
@@ -71,54 +71,40 @@ class Heart:
             self._slots.current = None
 
     async def run_once(self) -> None:
-        """Beat for every name this process holds jobs under, and pass on news of progress."""
+        """Hand back what names that were given up do not hold, and pass on news of progress."""
         failure: Exception | None = None
-        lag_ms = self._lag.take_ms()
-        for identity in self._slots.identities:
+        for identity in tuple(self._slots.retiring):
             try:
-                await self._beat(identity, lag_ms)
-            except Exception as error:  # noqa: BLE001 - raised below, when all had their beat
+                await self._hand_back(identity)
+            except Exception as error:  # noqa: BLE001 - raised below, when all had their turn
                 failure = error
         if failure is not None:
             raise failure
         await self._note_progress()
 
-    async def _beat(self, identity: Identity, lag_ms: int) -> None:
+    async def _hand_back(self, identity: Identity) -> None:
         identity.ending &= self._completer.unrecorded
-        retiring = identity is not self._slots.current
-        held = [*identity.held, *identity.ending] if retiring else None
-        began = time.monotonic()
-        expires = identity.renewed + self._ttl.total_seconds()
+        held = [*identity.held, *identity.ending]
         running = len(self._slots.running)
-        beating = self._workers.beat(identity.id, self._ttl, held, running=running, lag_ms=lag_ms)
-        try:
-            beat = await _in_time(beating, expires - began)
-        except (UnavailableError, TimeoutError) as error:
-            if time.monotonic() >= expires:
-                self._lose(identity)
-            raise UnavailableError("no heartbeat arrived") from error
+        beat = await self._workers.beat(identity.id, self._ttl, held, running=running)
         if not beat.alive:
-            self._lose(identity)
-            return
-        identity.renewed = began
-        if beat.waits_alone:
-            self._ask_for_isolated_worker()
-        self._cancel(identity, beat.canceled)
-        if retiring and not held and not identity.hung and began - identity.given_up > LINGER_S:
+            self.lose(identity)
+        elif not held and not identity.hung and time.monotonic() - identity.given_up > LINGER_S:
             self._slots.retiring.remove(identity)
             await self._workers.leave(identity.id)
 
-    def _cancel(self, identity: Identity, canceled: frozenset[UUID]) -> None:
+    def cancel(self, identity: Identity, canceled: frozenset[UUID]) -> None:
         """Tell the handlers; what has not started goes back, which ends it as canceled."""
-        if not canceled:
-            return
         unstarted = self._slots.buffer.take(canceled)
         self._completer.hand_back((each.lease, each.attempts) for each in unstarted)
         for job_id in canceled & identity.held.keys():
             identity.held[job_id].cancel_requested = True
 
-    def _lose(self, identity: Identity) -> None:
-        """The leases may be somebody else's by now: stop what runs under them."""
+    def lose(self, identity: Identity) -> None:
+        """The leases may be held by another process by now: stop what runs under them."""
+        if identity not in self._slots.identities:
+            return
+        identity.lost = True
         dropped = self._slots.buffer.take_held_under(identity)
         lost = [each for each in self._slots.running if each.identity is identity]
         _log.warning(
@@ -144,26 +130,3 @@ class Heart:
         await self._finishes.progress({lease: report for lease, (_, report) in news.items()})
         for each, report in news.values():
             each.report_noted = report
-
-
-async def _in_time(beating: Coroutine[Any, Any, Beat], seconds: float) -> Beat:
-    """Await an answer; a late one is worth nothing, and a frozen server may not even let go.
-
-    Raises:
-        TimeoutError: right after the time, while the call may take longer to end.
-    """
-    task = asyncio.create_task(beating, name="heartbeat")
-    try:
-        done, _ = await asyncio.wait({task}, timeout=seconds)
-        if not done:
-            raise TimeoutError
-        return task.result()
-    finally:
-        if not task.done():
-            task.cancel()
-            task.add_done_callback(_forget)
-
-
-def _forget(task: asyncio.Task[Beat]) -> None:
-    if not task.cancelled():
-        task.exception()

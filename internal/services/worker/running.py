@@ -63,6 +63,8 @@ class Running(msgspec.Struct, eq=False):
     lines: AttemptLog | None = None
     task: asyncio.Task[None] | None = None
     thread: asyncio.Future[Any] | None = None
+    # Native, of a sync handler that has begun.
+    thread_id: int = 0
 
     def __repr__(self) -> str:
         """Without the payload: handlers log their context."""
@@ -145,10 +147,6 @@ class Running(msgspec.Struct, eq=False):
         self.ended = time.monotonic()
         self.deadline = NEVER
 
-    def ran_since(self, moment: float) -> bool:
-        """Whether its handler has been running since then, or was until lately."""
-        return 0 < self.started <= moment and (not self.ended or self.ended >= moment)
-
     @property
     def was_told(self) -> bool:
         """Whether it was told to stop."""
@@ -203,6 +201,7 @@ class Identity:
     def __init__(self) -> None:
         self.id = new_worker_id()
         self.renewed = time.monotonic()
+        self.lost = False
         self.given_up = NEVER
         self.held: dict[UUID, Running] = {}
         self.ending: set[UUID] = set()

@@ -2,11 +2,13 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from mmap import mmap
 from typing import Final
 
 from internal.services.worker.buffer import Buffer
 from internal.services.worker.pace import Pace
 from internal.services.worker.running import Identity, Running
+from internal.services.worker.supervision import Marks
 
 # Attempts that took so long are remembered for a while after their end.
 LONG_S: Final = 0.1
@@ -34,6 +36,7 @@ class Slots:
         self.retiring: list[Identity] = []
         self.running: set[Running] = set()
         self.hung: set[Running] = set()
+        self.marks: bytearray | mmap = bytearray(Marks.SIZE)
         self._long: deque[Running] = deque(maxlen=REMEMBERED)
         self.freed: Callable[[], None] = lambda: None
 

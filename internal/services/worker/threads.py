@@ -5,7 +5,20 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable
+from mmap import mmap
 from typing import Any
+
+from internal.services.worker.running import Running
+from internal.services.worker.supervision import Marks
+
+
+def marked(
+    function: Callable[..., Any], payload: Any, running: Running, marks: bytearray | mmap
+) -> Any:
+    """Call a sync handler in the thread that this runs in, once the supervisor can know it."""
+    running.thread_id = threading.get_native_id()
+    marks[Marks.IN_THREAD] = Marks.in_thread(running.job_id, running.thread_id)
+    return function(payload, running)
 
 
 def call_in_thread(function: Callable[..., Any], *arguments: Any) -> asyncio.Future[Any]:

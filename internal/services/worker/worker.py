@@ -6,9 +6,11 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
+from functools import partial
 from typing import Final
+from uuid import UUID
 
 import msgspec
 
@@ -16,23 +18,22 @@ from internal.domain.blame import alone
 from internal.domain.errors import UnavailableError
 from internal.domain.handlers import Handlers
 from internal.domain.ports.feed import Topic, Wakeups
-from internal.domain.ports.work import Claims, Finishes, Workers
+from internal.domain.ports.work import Beats, Claims, Finishes, Workers
 from internal.services.duty import Duty
 from internal.services.worker.completer import Completer
 from internal.services.worker.deadlines import Deadlines
 from internal.services.worker.executor import Executor
 from internal.services.worker.heart import Heart
+from internal.services.worker.heartbeat import Heartbeat, Watched
 from internal.services.worker.lag import Lag
 from internal.services.worker.producer import Producer
+from internal.services.worker.report import Report
 from internal.services.worker.running import PATIENCE_S
 from internal.services.worker.scribe import Scribe
 from internal.services.worker.slots import Slots
-from internal.services.worker.supervision import Supervision, Unsupervised
+from internal.services.worker.watchdog import Watchdog
 
-LONGEST_BEAT: Final = timedelta(seconds=1)
-# Duties begin one after the other, unless there is something for them to do: at once each would
-# take a connection of its own, where PostgreSQL plans their statements anew, some for 20 ms.
-APART: Final = timedelta(milliseconds=100)
+NEWS_EVERY: Final = timedelta(seconds=1)
 LAST_FLUSH_S: Final = 5.0
 # How long an isolated worker waits for the next job.
 IDLE_S: Final = 10.0
@@ -55,7 +56,7 @@ class WorkerSettings(msgspec.Struct, frozen=True):
 
 
 class Worker:
-    """Runs until `stop`; `duties` are the upkeep that goes along."""
+    """Runs until `stop`."""
 
     def __init__(
         self,
@@ -65,38 +66,33 @@ class Worker:
         wakeups: Wakeups,
         handlers: Handlers,
         settings: WorkerSettings,
-        duties: Sequence[Duty] = (),
-        supervision: Supervision | None = None,
+        watched: Watched,
     ) -> None:
-        supervision = self._supervision = supervision or Unsupervised()
+        self._supervision = watched.supervision
         self._workers = workers
         self._wakeups = wakeups
         self._settings = settings
         size = 1 if settings.is_alone else settings.slots
         slots = self._slots = Slots(size, settings.reserve, is_alone=settings.is_alone)
+        slots.marks = watched.supervision.marks
         completer = self._completer = Completer(finishes)
-        self._lag = Lag(slots, settings.lease_ttl)
+        lag = self._lag = Lag()
         routes, ttl = handlers.routes(), settings.lease_ttl
         if settings.is_alone:
             routes = tuple(alone(route) for route in routes)
-        heart = Heart(
-            workers,
-            finishes,
-            slots,
-            completer,
-            self._lag,
-            ttl,
-            routes,
-            ask_for_isolated_worker=supervision.ask_for_isolated_worker,
-        )
+        open_beats = watched.open_beats
+        report = Report(slots, watched.supervision)
+        heart = Heart(workers, finishes, slots, completer, report, ttl, routes)
+        end = partial(_end_workers, open_beats)
+        watchdog = Watchdog(slots, lag, handlers, report, end, ttl)
+        self._heartbeat = Heartbeat(watched, slots, heart, lag, watchdog, ttl)
         executor = Executor(handlers, slots, completer)
         self._deadlines = Deadlines(slots, executor)
         self._producer = Producer(claims, heart, slots, executor, completer, routes)
-        # A cancel is heard with a heartbeat: within two seconds even when no wake-up comes through.
-        beat = min(LONGEST_BEAT, settings.lease_ttl / 3)
-        self._heartbeat = Duty("heart", heart.run_once, pause=beat, topics=(Topic.CANCEL,))
-        scribe = Duty("scribe", Scribe(finishes, slots).run_once, pause=LONGEST_BEAT)
-        self._duties = (scribe, *duties)
+        self._duties = (
+            Duty("heart", heart.run_once, pause=NEWS_EVERY),
+            Duty("scribe", Scribe(finishes, slots).run_once, pause=NEWS_EVERY),
+        )
         self._busy_at = time.monotonic()
 
     @property
@@ -108,11 +104,12 @@ class Worker:
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop` is set or the process is worn out, then end gracefully."""
         async with asyncio.TaskGroup() as group:
+            beating = group.create_task(self._beat(), name="heartbeat")
             background = [
-                group.create_task(duty.run(self._wakeups, after=number * APART), name=duty.name)
-                for number, duty in enumerate((self._heartbeat, *self._duties))
-            ]
-            background += [
+                *(
+                    group.create_task(duty.run(self._wakeups), name=duty.name)
+                    for duty in self._duties
+                ),
                 group.create_task(self._completer.run(), name="completer"),
                 group.create_task(self._deadlines.run(), name="deadlines"),
                 group.create_task(self._lag.run(), name="lag"),
@@ -123,13 +120,20 @@ class Worker:
             await produce
             await self._finish_running()
             await self._last_flush()
+            beating.cancel()
+            await asyncio.wait({beating})
+            await self._leave()
             for task in background:
                 task.cancel()
+
+    async def _beat(self) -> None:
+        with self._wakeups.subscribe(self._heartbeat.wake, Topic.CANCEL):
+            await self._heartbeat.run()
 
     async def _until_stopped(self, stop: asyncio.Event) -> None:
         while not stop.is_set() and not self.is_worn_out and not self._is_idle():
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(LONGEST_BEAT.total_seconds()):
+                async with asyncio.timeout(NEWS_EVERY.total_seconds()):
                     await stop.wait()
 
     def _is_idle(self) -> bool:
@@ -162,5 +166,20 @@ class Worker:
         with contextlib.suppress(TimeoutError, UnavailableError):
             async with asyncio.timeout(LAST_FLUSH_S):
                 await self._completer.drained()
+
+    async def _leave(self) -> None:
+        with contextlib.suppress(TimeoutError, UnavailableError):
+            async with asyncio.timeout(LAST_FLUSH_S):
                 for identity in self._slots.identities:
                     await self._workers.leave(identity.id)
+
+
+async def _end_workers(
+    open_beats: Callable[[], Beats], worker_ids: Sequence[str], blamed: Sequence[UUID]
+) -> None:
+    """Record it over a connection of its own: another one may be in the middle of a beat."""
+    beats = open_beats()
+    try:
+        await beats.end(worker_ids, blamed)
+    finally:
+        await beats.close()

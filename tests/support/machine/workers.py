@@ -188,7 +188,7 @@ class Workers(Bench):
         jobs = picked(self._leased_to(gone), blamed)
         if is_polite:
             self.do("leave", self.store.work.leave(gone))
-        self.do("crash", self.store.work.end([gone], jobs))
+        self.do("crash", self.store.end_processes([gone], jobs))
         self.model.blamed |= {(gone, job_id) for job_id in jobs}
 
     def _retired_holder(self, worker: int) -> str | None:

@@ -64,6 +64,14 @@ hold = Table(
     in_lane("hold_in_lane", "flow_id", "lane_id"),
 )
 
+leader = Table(
+    "leader",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("holder", Text, nullable=False),
+    Column("expires_at", Moment, nullable=False),
+)
+
 attempt = Table(
     "attempt",
     metadata,

@@ -1,0 +1,216 @@
+"""Workers whose handlers misbehave, watched by a supervisor; the tests share one `serve`."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import tempfile
+from collections.abc import AsyncIterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.conditions import eventually
+from tests.support.customer import Customer, customer
+from tests.support.serving import Windlass, free_port, is_gone, kill_postgres, windlass
+
+ROOT = Path(__file__).parents[2]
+ENDED = ("succeeded", "failed")
+
+
+@pytest.fixture(scope="module")
+async def settings() -> AsyncIterator[dict[str, str]]:
+    folder = Path(tempfile.mkdtemp(prefix="windlass-test-"))
+    yield {
+        "WINDLASS_DATA_DIR": str(folder),
+        "PORT": free_port(),
+        "WINDLASS_LEASE_TTL": "4s",
+        "WINDLASS_SHUTDOWN_GRACE": "2s",
+        "WINDLASS_HANDLERS": "tests.support.misbehaving",
+        "WINDLASS_LOG_FORMAT": "json",
+        "PYTHONPATH": str(ROOT),
+    }
+    kill_postgres(folder)
+    shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="module")
+async def serve(settings: dict[str, str]) -> AsyncIterator[Windlass]:
+    async with windlass("serve", **settings) as serve:
+        await serve.says("Windlass is ready")
+        await serve.says('"working"')
+        yield serve
+        serve.press_ctrl_c()
+        assert await serve.end() == 0, serve.output
+
+
+@pytest.fixture(scope="module")
+async def ada(settings: dict[str, str], serve: Windlass) -> AsyncIterator[Customer]:
+    async with customer(settings) as ada:
+        await ada.sign_up()
+        yield ada
+
+
+def _worker_of(serve: Windlass) -> int:
+    (worker,) = serve.children(command="worker")
+    return worker.pid
+
+
+async def _end_of(ada: Customer, job_id: str) -> dict[str, Any]:
+    """The job once it has ended."""
+    found: dict[str, Any] = {}
+
+    async def has_ended() -> bool:
+        found.update((await ada.client.get(f"/v1/jobs/{job_id}")).json()["data"])
+        return found["status"] in ENDED
+
+    await eventually(has_ended, within_s=90, every_s=0.1)
+    return found
+
+
+async def _run(ada: Customer, type_: str, **payload: Any) -> dict[str, Any]:
+    (job_id,) = await ada.submit(1, type=type_, payload=payload, max_attempts=1)
+    return await _end_of(ada, job_id)
+
+
+def _logged(serve: Windlass, text: str, key: str = "event") -> list[dict[str, Any]]:
+    lines = [json.loads(each) for each in serve.output.splitlines() if each.startswith("{")]
+    return [line for line in lines if text in str(line.get(key, ""))]
+
+
+@pytest.mark.parametrize(
+    ("type_", "said"),
+    [
+        ("spin", "the event loop stood still"),
+        ("regex", "holds its interpreter (GIL)"),
+        ("regex_on_loop", "holds its interpreter (GIL)"),
+    ],
+)
+async def test_a_worker_that_a_handler_holds_is_replaced_and_the_handlers_job_pays(
+    serve: Windlass, ada: Customer, type_: str, said: str
+) -> None:
+    before = _worker_of(serve)
+    said_before = len(_logged(serve, said))
+    job = await _run(ada, type_)
+    beside = await ada.submit(3, type="mock")
+
+    for each in beside:
+        assert (await _end_of(ada, each))["status"] == "succeeded"
+    assert job["status"] == "failed"
+    await eventually(lambda: serve.children(command="worker") != [])
+    assert _worker_of(serve) != before
+    (line, *_) = _logged(serve, said)[said_before:]
+    assert line["types"] == [type_]
+    assert line["job_ids"] == [job["id"]]
+    assert type_ in line["stack"]
+
+
+async def test_a_handler_that_blocks_the_loop_for_longer_than_a_lease_costs_nobody_a_lease(
+    serve: Windlass, ada: Customer
+) -> None:
+    before = _worker_of(serve)
+    neighbours = await ada.submit(20, type="mock", payload={"sleep_ms": 6000}, max_attempts=1)
+    await eventually(partial(ada.has, "running", 20))
+    blocking = await _run(ada, "sleep", seconds=5)
+
+    ends = [(await _end_of(ada, each))["status"] for each in neighbours]
+    assert ends == ["succeeded"] * 20
+    assert blocking["status"] == "succeeded"
+    assert {len(each) for each in await ada.attempts(neighbours)} == {1}
+    assert _worker_of(serve) == before
+    assert any(line["types"] == ["sleep"] for line in _logged(serve, "holds the event loop"))
+
+
+async def test_a_stopped_worker_is_replaced_and_no_handler_is_blamed(
+    serve: Windlass, ada: Customer
+) -> None:
+    before = _worker_of(serve)
+    os.kill(before, signal.SIGSTOP)
+
+    await serve.says("a signal stopped it")
+    (job_id,) = await ada.submit(1, type="mock")
+    assert (await _end_of(ada, job_id))["status"] == "succeeded"
+    assert _worker_of(serve) != before
+
+
+@pytest.mark.usefixtures("serve")
+async def test_a_stopped_worker_of_a_command_of_its_own_is_replaced_too(
+    settings: dict[str, str],
+) -> None:
+    async with windlass("worker", **settings) as command:
+        await command.says('"working"')
+        (worker,) = command.children(command="worker")
+        worker.suspend()
+        await command.says("a signal stopped it")
+        await eventually(lambda: command.output.count('"working"') == 2, within_s=60)
+        command.process.terminate()
+        assert await command.end() == 0, command.output
+
+    assert is_gone(worker)
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSEGV])
+async def test_the_jobs_of_a_worker_that_dies_are_rescued_before_their_leases_run_out(
+    serve: Windlass, ada: Customer, how: signal.Signals
+) -> None:
+    (job_id,) = await ada.submit(1, type="mock", payload={"sleep_ms": 1500})
+    await eventually(partial(ada.has, "running"))
+    os.kill(_worker_of(serve), how)
+
+    job = await _end_of(ada, job_id)
+    ((lost, succeeded),) = await ada.attempts([job_id])
+    assert job["status"] == "succeeded"
+    assert (lost["status"], succeeded["status"]) == ("lost", "succeeded")
+    await serve.says(f"ended with {how.name}")
+
+
+@pytest.mark.parametrize(
+    ("type_", "payload", "result"),
+    [
+        ("stdin", {}, ["", ""]),
+        ("stdin_on_loop", {}, ""),
+        ("terminated_process", {}, -signal.SIGTERM),
+        ("forked", {}, signal.SIGTERM),
+        ("pools", {"count": 10}, 30),
+        ("returns_in_child", {}, 0),
+        ("connections", {}, []),
+    ],
+)
+async def test_children_of_handlers_share_neither_input_nor_signals_nor_sockets(
+    serve: Windlass, ada: Customer, type_: str, payload: dict[str, Any], result: object
+) -> None:
+    before = _worker_of(serve)
+    job = await _run(ada, type_, **payload)
+
+    assert (job["status"], job["result"]) == ("succeeded", result), job["last_error"]
+    assert _worker_of(serve) == before
+
+
+@pytest.mark.parametrize("by", ["exit", "interrupt"])
+@pytest.mark.parametrize("where", ["task", "callback", "gather", "handler"])
+async def test_an_exit_hurts_only_the_job_that_asks_for_it(
+    serve: Windlass, ada: Customer, where: str, by: str
+) -> None:
+    before = _worker_of(serve)
+    neighbours = await ada.submit(5, type="mock", payload={"sleep_ms": 500}, max_attempts=1)
+    job = await _run(ada, "exit", **{"in": where, "by": by})
+
+    assert job["status"] == ("failed" if where in {"gather", "handler"} else "succeeded")
+    assert {(await _end_of(ada, each))["status"] for each in neighbours} == {"succeeded"}
+    assert _worker_of(serve) == before
+
+
+async def test_a_task_that_cannot_be_canceled_does_not_keep_a_worker_from_its_end(
+    settings: dict[str, str], serve: Windlass, ada: Customer
+) -> None:
+    job = await _run(ada, "leaves_stubborn_task")
+    worker = serve.children(command="worker")
+    os.kill(_worker_of(serve), signal.SIGTERM)
+
+    assert job["status"] == "succeeded"
+    await eventually(lambda: all(is_gone(each) for each in worker))
+    await eventually(lambda: serve.children(command="worker") != [])

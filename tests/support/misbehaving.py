@@ -1,0 +1,145 @@
+"""Handlers that do what handlers should not, for a real worker."""
+
+from __future__ import annotations
+
+import asyncio
+import multiprocessing
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from windlass import JobContext, handler
+
+Payload = dict[str, Any]
+KEPT: list[asyncio.Task[None]] = []
+FORK = multiprocessing.get_context("fork")
+
+
+@handler("spin")
+async def spin(job: Payload, ctx: JobContext) -> None:
+    while True:
+        pass
+
+
+@handler("sleep")
+async def sleep(job: Payload, ctx: JobContext) -> None:
+    time.sleep(job["seconds"])  # noqa: ASYNC251 - what this is about
+
+
+@handler("regex")
+def regex(job: Payload, ctx: JobContext) -> None:
+    re.match(r"(a+)+$", "a" * 40 + "b")
+
+
+@handler("regex_on_loop")
+async def regex_on_loop(job: Payload, ctx: JobContext) -> None:
+    re.match(r"(a+)+$", "a" * 40 + "b")
+
+
+@handler("stdin")
+def stdin(job: Payload, ctx: JobContext) -> list[str]:
+    ran = subprocess.run(["cat"], capture_output=True, check=True)
+    return [ran.stdout.decode(), sys.stdin.read()]
+
+
+@handler("stdin_on_loop")
+async def stdin_on_loop(job: Payload, ctx: JobContext) -> str:
+    process = await asyncio.create_subprocess_exec("cat", stdout=asyncio.subprocess.PIPE)
+    return (await process.communicate())[0].decode()
+
+
+@handler("terminated_process")
+def terminated_process(job: Payload, ctx: JobContext) -> int | None:
+    process = FORK.Process(target=time.sleep, args=(60,))
+    process.start()
+    process.terminate()
+    process.join(30)
+    return process.exitcode
+
+
+@handler("forked")
+async def forked(job: Payload, ctx: JobContext) -> int:
+    child = os.fork()
+    if not child:
+        signal.pause()
+        os._exit(0)
+    os.kill(child, signal.SIGTERM)
+    return os.WTERMSIG((await asyncio.to_thread(os.waitpid, child, 0))[1])
+
+
+@handler("pools")
+def pools(job: Payload, ctx: JobContext) -> int:
+    total = 0
+    for _ in range(job["count"]):
+        with FORK.Pool(2) as pool:
+            total += sum(pool.map(abs, range(3)))
+    return total
+
+
+@handler("returns_in_child")
+async def returns_in_child(job: Payload, ctx: JobContext) -> int:
+    """A child that comes back to the event loop must not be a second worker."""
+    child = os.fork()
+    return child and os.waitstatus_to_exitcode((await asyncio.to_thread(os.waitpid, child, 0))[1])
+
+
+@handler("connections")
+def connections(job: Payload, ctx: JobContext) -> list[str]:
+    """What a forked child is connected to."""
+    reader, writer = os.pipe()
+    if not os.fork():
+        numbers = [int(each.name) for each in Path("/proc/self/fd").iterdir()]
+        os.write(writer, " ".join(filter(None, map(_peer, numbers))).encode())
+        os._exit(0)
+    os.close(writer)
+    with os.fdopen(reader) as told:
+        return told.read().split()
+
+
+def _peer(descriptor: int) -> str:
+    """Nothing for what is no socket, and for a pair of sockets within a process."""
+    try:
+        return str(socket.socket(fileno=descriptor).getpeername() or "")
+    except OSError:
+        return ""
+
+
+@handler("exit")
+async def exits(job: Payload, ctx: JobContext) -> str:
+    async def leave() -> None:
+        raise {"exit": SystemExit, "interrupt": KeyboardInterrupt}[job["by"]](3)
+
+    match job["in"]:
+        case "task":
+            KEPT.append(asyncio.create_task(leave()))
+        case "callback":
+            asyncio.get_running_loop().call_soon(sys.exit, 3)
+        case "gather":
+            await asyncio.gather(leave(), asyncio.sleep(0.1))
+        case _:
+            await leave()
+    await asyncio.sleep(0.2)
+    return "survived"
+
+
+@handler("raises")
+async def raises(job: Payload, ctx: JobContext) -> None:
+    raise ValueError("no " * 200)
+
+
+@handler("leaves_stubborn_task")
+async def leaves_stubborn_task(job: Payload, ctx: JobContext) -> None:
+    async def stay() -> None:
+        while True:
+            try:
+                await asyncio.sleep(1)
+            except asyncio.CancelledError:
+                continue
+
+    KEPT.append(asyncio.create_task(stay()))
