@@ -28,6 +28,8 @@ class PostgresWakeups:
 
     def __init__(self, dsn: str) -> None:
         self._dsn = dsn
+        # The server's process behind the connection, while there is one.
+        self.session: int | None = None
         self._waiting: dict[Topic, set[Callable[[], None]]] = {topic: set() for topic in Topic}
         self._pending: set[Topic] = set()
         self._dirty = asyncio.Event()
@@ -74,6 +76,7 @@ class PostgresWakeups:
             connection.add_termination_listener(end)
             hear = partial(self._hear, connection.get_server_pid())
             await connection.add_listener(CHANNEL, hear)
+            self.session = connection.get_server_pid()
             if resumed:
                 _log.info("wake-ups are back")
             self._wake(Topic)  # whatever was sent before this moment was not heard
@@ -84,6 +87,7 @@ class PostgresWakeups:
                 await asyncio.sleep(GATHER_S)
             raise ConnectionError("the connection for wake-ups was closed")
         finally:
+            self.session = None
             connection.terminate()
 
     async def _flush(self, connection: asyncpg.Connection) -> None:
