@@ -128,7 +128,7 @@ def _run_process(settings: Settings, main: Main, chosen: argparse.Namespace) -> 
     settings = located(settings, waits=chosen.supervised)
     if not chosen.supervised:  # else the supervisor has just seen to it
         _require_usable(settings)
-    run_process(main, settings, link, alone=chosen.alone)
+    run_process(main, settings, link, is_alone=chosen.alone)
 
 
 def _require_usable(settings: Settings) -> None:
