@@ -34,7 +34,7 @@ _LAST_PRINTS_S: Final = 1.0
 class Process(msgspec.Struct, frozen=True):
     """What `main` has of the process that it runs in.
 
-    `new_loop` is for its other threads. `is_alone`: it is an isolated worker, for one job at a time.
+    `new_loop` is for its other threads. `is_alone`: it is an isolated worker, with one job at once.
     """
 
     stop: asyncio.Event
