@@ -148,7 +148,7 @@ def _run_process(
     settings = located(settings, waits=chosen.supervised)
     if not chosen.supervised:  # else the supervisor has just seen to it
         _require_usable(settings, apis=apis)
-    run_process(main, settings, link, alone=chosen.alone)
+    run_process(main, settings, link, is_alone=chosen.alone)
 
 
 def _require_usable(settings: Settings, *, apis: int = 0, workers: int = 0) -> None:

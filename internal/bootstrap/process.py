@@ -34,13 +34,13 @@ _LAST_PRINTS_S: Final = 1.0
 class Process(msgspec.Struct, frozen=True):
     """What `main` has of the process that it runs in.
 
-    `new_loop` is for its other threads. `alone`: it is an isolated worker, for one job at a time.
+    `new_loop` is for its other threads. `is_alone`: it is an isolated worker, with one job at once.
     """
 
     stop: asyncio.Event
     supervision: Supervision
     new_loop: Callable[[], asyncio.AbstractEventLoop]
-    alone: bool = False
+    is_alone: bool = False
 
 
 Main = Callable[[Settings, Process], Awaitable[int]]
@@ -49,7 +49,7 @@ _log = logging.getLogger(__name__)
 
 
 def run_process(
-    main: Main, settings: Settings, link: Link | None, *, alone: bool = False
+    main: Main, settings: Settings, link: Link | None, *, is_alone: bool = False
 ) -> NoReturn:
     """Run `main` until it returns its exit code, and end with it; a signal sets its event.
 
@@ -59,7 +59,7 @@ def run_process(
     loop = guard.new_loop()
     asyncio.set_event_loop(loop)
     guard.begin()
-    process = Process(asyncio.Event(), link or Unsupervised(), guard.new_loop, alone)
+    process = Process(asyncio.Event(), link or Unsupervised(), guard.new_loop, is_alone)
     task = loop.create_task(_run(main, settings, process, supervised=link is not None))
     try:
         code = _until_done(loop, task)

@@ -261,7 +261,7 @@ def worker_of(store: Store, handlers: Handlers, process: Process) -> Worker:
             reserve=settings.worker_reserve,
             lease_ttl=settings.lease_ttl,
             shutdown_grace=settings.shutdown_grace,
-            is_alone=process.alone,
+            is_alone=process.is_alone,
         ),
         watched=Watched(open_beats, process.supervision, process.new_loop),
     )
@@ -270,7 +270,7 @@ def worker_of(store: Store, handlers: Handlers, process: Process) -> Worker:
 def election_of(store: Store, handlers: Handlers, *, wait: timedelta = timedelta(0)) -> Election:
     """What one process does for the whole installation; `wait` as `Election` has it."""
     duties = (*_upkeep(store), scheduler_of(store, handlers).duty())
-    return Election(PostgresLeadership(store.database), duties, wait=wait)
+    return Election(PostgresLeadership(store.database, store.wakeups), duties, wait=wait)
 
 
 def _upkeep(store: Store) -> Sequence[Duty]:

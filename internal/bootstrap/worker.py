@@ -48,10 +48,12 @@ async def run(settings: Settings, process: Process) -> int:
         async with asyncio.TaskGroup() as group:
             background = [
                 group.create_task(store.wakeups.run(), name="wake-ups"),
-                group.create_task(election.run(store.wakeups), name="election"),
                 group.create_task(clock_watch(clock).run(wakeups), name="clock"),
                 group.create_task(collect_when_it_grows(), name="memory"),
             ]
+            if not process.is_alone:
+                leading = election.run(store.wakeups)
+                background.append(group.create_task(leading, name="election"))
             await worker.run(process.stop)
             for task in background:
                 task.cancel()

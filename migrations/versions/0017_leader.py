@@ -16,7 +16,8 @@ def upgrade() -> None:
         create table leader (
           name text primary key,
           holder text not null,
-          expires_at timestamptz not null
+          expires_at timestamptz not null,
+          session int
         )
         """
     )

@@ -21,7 +21,9 @@ class Candidate:
     def __init__(self, store: Store, wait: timedelta = AT_ONCE) -> None:
         self.rounds = 0
         duty = Duty("task", self._work, pause=timedelta(milliseconds=20))
-        self.election = Election(PostgresLeadership(store.database), [duty], wait=wait)
+        self.election = Election(
+            PostgresLeadership(store.database, store.wakeups), [duty], wait=wait
+        )
 
     async def _work(self) -> None:
         self.rounds += 1
@@ -43,7 +45,7 @@ async def forget_to_renew(store: Store) -> None:
 async def test_one_process_leads_and_another_takes_over_when_it_stops_renewing(
     store: Store,
 ) -> None:
-    leadership = PostgresLeadership(store.database)
+    leadership = PostgresLeadership(store.database, store.wakeups)
 
     assert await leadership.lead("first", TTL, wait=AT_ONCE)
     assert not await leadership.lead("second", TTL, wait=AT_ONCE)
@@ -55,7 +57,7 @@ async def test_one_process_leads_and_another_takes_over_when_it_stops_renewing(
 
 
 async def test_a_leader_that_resigns_is_followed_at_once(store: Store) -> None:
-    leadership = PostgresLeadership(store.database)
+    leadership = PostgresLeadership(store.database, store.wakeups)
     await leadership.lead("first", TTL, wait=AT_ONCE)
     await leadership.resign("second", wait=AT_ONCE)
     assert not await leadership.lead("second", TTL, wait=AT_ONCE)
@@ -67,7 +69,7 @@ async def test_a_leader_that_resigns_is_followed_at_once(store: Store) -> None:
 
 
 async def test_a_worker_that_resigns_lets_another_worker_follow_at_once(store: Store) -> None:
-    leadership = PostgresLeadership(store.database)
+    leadership = PostgresLeadership(store.database, store.wakeups)
     wait = timedelta(seconds=30)
     await leadership.lead("first", TTL, wait=wait)
 
@@ -76,8 +78,20 @@ async def test_a_worker_that_resigns_lets_another_worker_follow_at_once(store: S
     assert await leadership.lead("second", TTL, wait=wait)
 
 
+async def test_a_leader_whose_connection_has_ended_is_followed_at_once(store: Store) -> None:
+    leadership = PostgresLeadership(store.database, store.wakeups)
+    listening = asyncio.create_task(store.wakeups.run())
+    await eventually(lambda: store.wakeups.session is not None)
+    assert await leadership.lead("first", TTL, wait=AT_ONCE)
+    assert not await leadership.lead("second", TTL, wait=AT_ONCE)
+    listening.cancel()
+    await asyncio.wait({listening})
+
+    await eventually(lambda: leadership.lead("second", TTL, wait=timedelta(hours=1)))
+
+
 async def test_only_one_of_many_candidates_is_elected(store: Store) -> None:
-    leadership = PostgresLeadership(store.database)
+    leadership = PostgresLeadership(store.database, store.wakeups)
     stand = [leadership.lead(f"candidate {n}", TTL, wait=AT_ONCE) for n in range(10)]
 
     assert sum(await asyncio.gather(*stand)) == 1

@@ -34,6 +34,8 @@ class PostgresWakeups:
         """`dsn` must be a direct connection; `name` is shown in pg_stat_activity."""
         self._dsn = dsn
         self._name = name
+        # The server's process behind the connection, while there is one.
+        self.session: int | None = None
         self._waiting: dict[Topic, set[Callable[[], None]]] = {topic: set() for topic in Topic}
         self._pending: set[Topic] = set()
         self._dirty = asyncio.Event()
@@ -78,8 +80,10 @@ class PostgresWakeups:
             connection.add_termination_listener(self._end)
             hear = partial(self._hear, connection.get_server_pid())
             await connection.add_listener(CHANNEL, hear)
+            self.session = connection.get_server_pid()
             yield connection
         finally:
+            self.session = None
             connection.terminate()
 
     async def _hold(self, connection: asyncpg.Connection) -> None:

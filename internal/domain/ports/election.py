@@ -12,7 +12,8 @@ class Leadership(Protocol):
     async def lead(self, holder: str, ttl: timedelta, *, wait: timedelta) -> bool:
         """Take the leadership if it is free, or renew one's own; whether it is the holder's now.
 
-        Free: never held, or not renewed for its `ttl` and `wait` more.
+        Free: never held, its holder is known to be dead, or it was not renewed for its `ttl` and
+        `wait` more.
         """
 
     async def resign(self, holder: str, *, wait: timedelta) -> None:

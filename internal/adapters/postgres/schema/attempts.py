@@ -70,6 +70,7 @@ leader = Table(
     Column("name", Text, primary_key=True),
     Column("holder", Text, nullable=False),
     Column("expires_at", Moment, nullable=False),
+    Column("session", Integer),
 )
 
 attempt = Table(
