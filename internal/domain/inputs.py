@@ -57,9 +57,8 @@ def _of_msgspec(type_: Any) -> Input:
         decode = msgspec.json.Decoder(type_).decode
         schema = msgspec.json.schema(type_)
     except Exception as error:
-        reason = " ".join(str(error).split())
-        if reason.startswith("Generating JSON schema for custom types"):
-            reason = f"msgspec cannot read {reason.rpartition(' - ')[0].rpartition(' type ')[2]}"
+        # msgspec's advice on types of one's own comes before this, in lines of its own.
+        reason = " ".join(str(error).rpartition("\n\n")[2].split())
         kinds = "a msgspec.Struct, a dataclass, a TypedDict, a pydantic model or a dict"
         raise ValueError(
             f"its first parameter is of type {_shown(type_)}, which no payload can be read into:"
