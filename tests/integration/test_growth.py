@@ -16,11 +16,11 @@ from tests.support.postgres import on_every_postgres
 from tests.support.store import Store, open_store
 
 ROWS: Final = int(os.environ.get("WINDLASS_CHAOS_GROWTH", "1000"))
-# Tables that this does not fill: unfinished jobs and what they wait for end with their work,
-# schedules when their owners say so.
+# Tables that this does not fill: unfinished jobs and what they wait for end with their work, holds
+# with their processes, schedules when their owners say so; of leaders there is one.
 ELSEWHERE: Final = {
-    *("blocked", "scheduled", "gated", "ready", "lease", "dependency_note"),
-    "schedule",
+    *("blocked", "scheduled", "gated", "ready", "lease", "hold", "dependency_note"),
+    *("schedule", "leader"),
 }
 
 

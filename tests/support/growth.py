@@ -66,6 +66,7 @@ STATEMENTS: Final = (
     insert into idempotency (user_id, key, request_hash, job_id)
     select $1::uuid, 'key ' || n, '', id from filled where $2::int > 0
     """,
+    "insert into suspect select id, $1::uuid, 2 from filled where $2::int > 0",
     "insert into expiry select id, $1::uuid, '2100-01-01' from filled where $2::int > 0",
     """
     insert into dependency (child_id, parent_id, user_id, status)

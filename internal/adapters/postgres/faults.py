@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import traceback
 from typing import Final
 
@@ -97,4 +96,4 @@ def _message(error: BaseException) -> str | None:
 
 
 def _start(query: str) -> str:
-    return re.sub(r"\s+", " ", query).strip()[:80]
+    return " ".join(query[:400].split())[:80]
