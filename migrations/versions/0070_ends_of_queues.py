@@ -199,8 +199,8 @@ $$;
 """
 
 
-# As in 0005, but the notes are read once and not for each lane. All in one statement, so that it sees
-# a job's lease or the note that its end has left.
+# As in 0005, but the notes are read once and not for each lane. All in one statement, so that it
+# sees a job's lease or the note that its end has left.
 PRUNE_LANES = """
 create or replace function prune_lanes(unused interval, most int) returns int language plpgsql as $$
 declare
