@@ -71,6 +71,7 @@ async def test_every_route_of_the_contract_is_described(document: dict[str, Any]
         "GET /v1/queues",
         "GET /v1/queues/{name}",
         "PUT /v1/queues/{name}",
+        "DELETE /v1/queues/{name}",
         "POST /v1/queues/{name}/pause",
         "POST /v1/queues/{name}/resume",
         "POST /v1/schedules",

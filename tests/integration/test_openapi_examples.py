@@ -26,6 +26,7 @@ UNDERSTOOD = {
     "FORBIDDEN",
     "IDEMPOTENCY_CONFLICT",
     "INVALID_STATE",
+    "QUEUE_NOT_EMPTY",
     "UNAUTHENTICATED",
 }
 UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")

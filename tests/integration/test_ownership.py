@@ -40,7 +40,7 @@ NAMES_NOTHING = {
 # Routes that name something else than a job: the tests of that thing show whose it is.
 OF_OTHER_THINGS = {
     *("batch", "operation", "stopOperation"),
-    *("queue", "setQueue", "pauseQueue", "resumeQueue"),
+    *("queue", "setQueue", "deleteQueue", "pauseQueue", "resumeQueue"),
     *("getSchedule", "previewSchedule", "replaceSchedule", "runSchedule", "pauseSchedule"),
     *("resumeSchedule", "deleteSchedule"),
 }

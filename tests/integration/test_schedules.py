@@ -14,8 +14,8 @@ from tests.support.api import Api, SignedUp
 from tests.support.routes import JSON, error_of
 
 FIELDS = [
-    "id", "name", "cron", "every_ms", "timezone", "missed", "paused", "job", "next_run_at",
-    "last_run_at", "last_job_id", "last_error", "created_at", "updated_at",
+    "id", "name", "cron", "every_ms", "timezone", "missed", "overlap", "paused", "job",
+    "next_run_at", "last_run_at", "last_job_id", "last_error", "created_at", "updated_at",
 ]  # fmt: skip
 NIGHTLY = {"name": "nightly", "cron": "30 2 * * *", "job": {"type": "mock"}}
 
@@ -205,7 +205,13 @@ async def test_replacing_replaces_the_whole(api: Api) -> None:
     path = f"/v1/schedules/{schedule['id']}"
     changed = (await user.client.put(path, json=body)).json()["data"]
     assert changed == await look(user, schedule)
-    defaults = {"cron": None, "timezone": "UTC", "missed": "skip", "paused": False}
+    defaults = {
+        "cron": None,
+        "timezone": "UTC",
+        "missed": "skip",
+        "overlap": "queue",
+        "paused": False,
+    }
     assert {name: changed[name] for name in (*defaults, "job")} == defaults | {"job": body["job"]}
     assert changed["created_at"] == schedule["created_at"] < changed["updated_at"]
     assert changed["next_run_at"] > changed["updated_at"]
