@@ -14,7 +14,6 @@ from msgspec.structs import replace
 
 from internal.adapters.postgres.standings import PostgresStandings
 from internal.domain.accounts import Actor
-from internal.domain.handlers import JobContext, handler
 from internal.domain.jobs import Outcome, Status
 from internal.domain.queues import QueueSettings, RateLimit
 from internal.domain.why import Gate, Why, explain
@@ -24,6 +23,7 @@ from tests.support.gates import let_through
 from tests.support.invariants import violations
 from tests.support.store import ROUTES, TTL, Store, an_end, open_store
 from tests.support.workers import SETTINGS, RunningWorker, becomes, running_worker
+from windlass import JobContext, handler
 
 Payload = dict[str, Any]
 
@@ -67,7 +67,7 @@ async def an_isolated_worker(store: Store) -> str:
 
 
 async def outcomes(store: Store, actor: Actor, job_id: UUID) -> list[Outcome]:
-    return [each.status for each in await store.reads.attempts(actor, job_id) or []]
+    return [each.status for each in await store.attempts(actor, job_id)]
 
 
 async def why(store: Store, actor: Actor, job_id: UUID) -> Why:

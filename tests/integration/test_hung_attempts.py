@@ -13,7 +13,6 @@ from msgspec.structs import replace
 
 from internal.adapters.postgres.standings import PostgresStandings
 from internal.domain.accounts import Actor
-from internal.domain.handlers import Handler, JobContext, handler
 from internal.domain.jobs import Outcome, Status
 from internal.domain.queues import QueueSettings
 from internal.domain.why import explain
@@ -21,6 +20,7 @@ from tests.support.conditions import eventually
 from tests.support.invariants import violations
 from tests.support.store import Store, open_store
 from tests.support.workers import SETTINGS, becomes, running_worker
+from windlass import Handler, JobContext, handler
 
 Payload = dict[str, Any]
 
@@ -95,7 +95,7 @@ async def submit(store: Store, actor: Actor, **fields: Any) -> Any:
 
 
 async def outcomes(store: Store, actor: Actor, job_id: Any) -> list[Outcome]:
-    return [each.status for each in await store.reads.attempts(actor, job_id) or []]
+    return [each.status for each in await store.attempts(actor, job_id)]
 
 
 @kinds

@@ -12,7 +12,7 @@ import pytest
 
 from internal.adapters.postgres.standings import PostgresStandings
 from internal.domain.accounts import Actor
-from internal.domain.handlers import Handler, Handlers, JobContext, Snooze, handler
+from internal.domain.handlers import Handlers
 from internal.domain.jobs import Outcome, Status
 from internal.domain.queues import QueueSettings, RateLimit
 from internal.domain.submission import NewJob, Submission, accept
@@ -21,6 +21,7 @@ from tests.support.conditions import eventually
 from tests.support.invariants import violations
 from tests.support.store import DEFAULTS, Store, open_store
 from tests.support.workers import becomes, running_worker
+from windlass import Handler, JobContext, Snooze, handler
 
 Payload = dict[str, Any]
 
@@ -118,7 +119,7 @@ async def test_a_worker_that_comes_later_with_the_handler_runs_what_waited_for_i
         async with running_worker(store, [present, missing]):
             await becomes(store, actor, job_id, Status.SUCCEEDED)
 
-    attempts = await store.reads.attempts(actor, job_id) or []
+    attempts = await store.attempts(actor, job_id)
     assert [(each.number, each.status) for each in attempts] == [(1, Outcome.SUCCEEDED)]
 
 
@@ -184,7 +185,7 @@ async def test_a_payload_that_one_release_cannot_read_is_run_by_the_other(
         job = await becomes(store, actor, job_id, Status.SUCCEEDED)
 
     assert (job.attempts, job.result) == (0, '"hello"')
-    attempts = await store.reads.attempts(actor, job_id) or []
+    attempts = await store.attempts(actor, job_id)
     assert attempts[0].status is Outcome.RELEASED
     assert "does not fit" in (attempts[0].error or "")
     assert attempts[-1].status is Outcome.SUCCEEDED
@@ -199,7 +200,7 @@ async def test_a_payload_that_no_release_can_read_fails_after_some_minutes(store
         job = await becomes(store, actor, job_id, Status.FAILED)
 
     assert (job.attempts, "does not fit" in (job.last_error or "")) == (1, True)
-    attempts = await store.reads.attempts(actor, job_id) or []
+    attempts = await store.attempts(actor, job_id)
     assert [each.status for each in attempts] == [Outcome.RELEASED, Outcome.FAILED]
     assert await violations(store) == {}
 
@@ -218,7 +219,7 @@ async def test_a_job_that_snoozes_time_and_again_keeps_the_newest_of_its_attempt
     async with running_worker(store, [sleepy]):
         job = await becomes(store, actor, job_id, Status.SUCCEEDED)
 
-    attempts = await store.reads.attempts(actor, job_id) or []
+    attempts = await store.attempts(actor, job_id)
     assert attempts[-1].number == 251
     assert 100 <= len(attempts) <= 151
     assert await count(store, "(select distinct attempt from attempt_log) a") == len(attempts)

@@ -32,7 +32,7 @@ from internal.domain.accounts import Actor
 from internal.domain.failures import failure_of
 from internal.domain.handlers import Handlers
 from internal.domain.ids import new_id, new_worker_id
-from internal.domain.jobs import Job, Outcome, Status, settle
+from internal.domain.jobs import Attempt, Job, Outcome, Status, settle
 from internal.domain.ports.jobs import Submitted
 from internal.domain.ports.work import ClaimedJob, Finish, Lease
 from internal.domain.retry import Backoff, Strategy
@@ -117,6 +117,10 @@ class Store:
         job = await self.reads.get(actor, job_id)
         assert job is not None
         return job
+
+    async def attempts(self, actor: Actor, job_id: UUID) -> list[Attempt]:
+        """Every start of a job, the oldest first; none of what is another user's."""
+        return await self.reads.attempts(actor, job_id) or []
 
     async def execute(self, query: str, *values: Any) -> None:
         async with self.database.hot() as connection:
