@@ -11,8 +11,11 @@ from internal.domain.jobs import Settlement, Status
 MISFIT: Final = "the payload does not fit the type's input: "
 # A deployment of two releases side by side takes no longer than this.
 TRIED_FOR: Final = timedelta(minutes=5)
-FIRST_DELAY: Final = timedelta(seconds=1)
-LONGEST_DELAY: Final = timedelta(seconds=10)
+# Where another release is there, half of the first tries meet it. In all these are fewer tries than
+# are kept of a job (RELEASED_KEPT), since they are what tells of the first one.
+OFTEN: Final = 20
+DELAY_AT_FIRST: Final = timedelta(seconds=1)
+DELAY_LATER: Final = timedelta(seconds=10)
 
 
 def settle_misfit(attempts: int, *, before: int, waited: timedelta) -> Settlement:
@@ -25,6 +28,5 @@ def settle_misfit(attempts: int, *, before: int, waited: timedelta) -> Settlemen
     """
     if waited >= TRIED_FOR:
         return Settlement(Status.FAILED, attempts + 1)
-    # From the seventh on it is the longest anyway.
-    delay = FIRST_DELAY * 2 ** min(before, 6)
-    return Settlement(Status.SCHEDULED, attempts, min(LONGEST_DELAY, delay))
+    delay = DELAY_AT_FIRST if before < OFTEN else DELAY_LATER
+    return Settlement(Status.SCHEDULED, attempts, delay)

@@ -14,8 +14,6 @@ from msgspec.structs import replace
 
 from internal.adapters.postgres.standings import PostgresStandings
 from internal.domain.accounts import Actor
-from internal.domain.declaring import handler
-from internal.domain.handlers import JobContext
 from internal.domain.jobs import Outcome, Status
 from internal.domain.queues import QueueSettings, RateLimit
 from internal.domain.why import Gate, Why, explain
@@ -25,6 +23,7 @@ from tests.support.gates import let_through
 from tests.support.invariants import violations
 from tests.support.store import ROUTES, TTL, Store, an_end, open_store
 from tests.support.workers import SETTINGS, RunningWorker, becomes, running_worker
+from windlass import JobContext, handler
 
 Payload = dict[str, Any]
 

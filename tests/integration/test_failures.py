@@ -74,8 +74,8 @@ async def test_lost_jobs_are_one_group_whichever_worker_they_were_lost_with(api:
     for _ in range(2):
         await ada.client.post("/v1/jobs", json={"type": "mock", "max_attempts": 1})
         worker = await api.store.a_worker()
-        await api.store.work.claim(worker, ["default"], 10)
-        await api.store.expire(worker)
+        claimed = await api.store.work.claim(worker, ["default"], 10)
+        await api.store.end_processes([worker], [job.id for job in claimed])
         await api.store.upkeep.rescue_expired(10)
     (group,) = (await ada.client.get("/v1/failures")).json()["data"]
     assert group["count"] == 2

@@ -13,8 +13,6 @@ from msgspec.structs import replace
 
 from internal.adapters.postgres.standings import PostgresStandings
 from internal.domain.accounts import Actor
-from internal.domain.declaring import handler
-from internal.domain.handlers import Handler, JobContext
 from internal.domain.jobs import Outcome, Status
 from internal.domain.queues import QueueSettings
 from internal.domain.why import explain
@@ -22,6 +20,7 @@ from tests.support.conditions import eventually
 from tests.support.invariants import violations
 from tests.support.store import Store, open_store
 from tests.support.workers import SETTINGS, becomes, running_worker
+from windlass import Handler, JobContext, handler
 
 Payload = dict[str, Any]
 

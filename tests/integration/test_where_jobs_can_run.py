@@ -12,10 +12,8 @@ import pytest
 
 from internal.adapters.postgres.standings import PostgresStandings
 from internal.domain.accounts import Actor
-from internal.domain.declaring import handler
-from internal.domain.handlers import Handler, Handlers, JobContext
+from internal.domain.handlers import Handlers
 from internal.domain.jobs import Outcome, Status
-from internal.domain.outcomes import Snooze
 from internal.domain.queues import QueueSettings, RateLimit
 from internal.domain.submission import NewJob, Submission, accept
 from internal.domain.why import Gate, explain
@@ -23,6 +21,7 @@ from tests.support.conditions import eventually
 from tests.support.invariants import violations
 from tests.support.store import DEFAULTS, Store, open_store
 from tests.support.workers import becomes, running_worker
+from windlass import Handler, JobContext, Snooze, handler
 
 Payload = dict[str, Any]
 
