@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -168,8 +169,8 @@ async def test_a_host_that_is_down_is_passed_over() -> None:
 
 
 async def test_a_host_that_does_not_even_refuse_is_passed_over() -> None:
-    async with await asyncio.start_server(lambda *_: asyncio.sleep(60), "127.0.0.1", 0) as silent:
-        port = silent.sockets[0].getsockname()[1]
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
         async with tcp_server() as server:
             hosts = f"127.0.0.1:{port},127.0.0.1:{server.port}"
             url = f"postgresql://windlass@{hosts}/postgres?connect_timeout=1"

@@ -187,7 +187,7 @@ async def test_known_flows_may_be_forgotten_at_any_moment(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(flows_module, "KNOWN_FLOWS", 1)
-    actor = await store.a_user()
+    actor, other = await store.a_user(), await store.a_user()
     await store.submit(actor, queue="known")
     both = [a_job(0, queue="known"), a_job(1, queue="new")]
     async with store.database.hot() as connection:
@@ -198,8 +198,8 @@ async def test_known_flows_may_be_forgotten_at_any_moment(
         waiting = asyncio.create_task(store.submissions.submit(actor, both))
         await eventually(lambda: _somebody_waits(store))
 
-        await store.submit(actor, queue="second")
-        await store.submit(actor, queue="third")
+        await store.submit(other, queue="second")
+        await store.submit(other, queue="third")
         await transaction.rollback()
 
     assert [each.status for each in await waiting] == [Status.QUEUED, Status.QUEUED]

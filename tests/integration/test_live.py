@@ -265,8 +265,7 @@ def is_connected(port: int) -> bool:
     return any(each.raddr.port == port for each in established)
 
 
-# The listeners are the only connections that do not name themselves.
-LISTENERS = "datname = current_database() and application_name = ''"
+LISTENERS = "datname = current_database() and application_name like '%wake-ups'"
 
 
 async def cut_wakeups(store: Store) -> int:

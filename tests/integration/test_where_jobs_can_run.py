@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from typing import Any
 from uuid import UUID
@@ -14,14 +15,15 @@ from internal.adapters.postgres.standings import PostgresStandings
 from internal.domain.accounts import Actor
 from internal.domain.handlers import Handlers
 from internal.domain.jobs import Outcome, Status
+from internal.domain.ports.work import LoggedLine
 from internal.domain.queues import QueueSettings, RateLimit
 from internal.domain.submission import NewJob, Submission, accept
 from internal.domain.why import Gate, explain
 from tests.support.conditions import eventually
 from tests.support.invariants import violations
-from tests.support.store import DEFAULTS, Store, open_store
+from tests.support.store import DEFAULTS, ROUTES, Store, an_end, open_store
 from tests.support.workers import becomes, running_worker
-from windlass import Handler, JobContext, Snooze, handler
+from windlass import Handler, JobContext, handler
 
 Payload = dict[str, Any]
 
@@ -205,25 +207,22 @@ async def test_a_payload_that_no_release_can_read_fails_after_some_minutes(store
     assert await violations(store) == {}
 
 
-async def test_a_job_that_snoozes_time_and_again_keeps_the_newest_of_its_attempts(
+async def test_a_job_that_is_released_time_and_again_keeps_the_newest_of_its_attempts(
     store: Store,
 ) -> None:
-    @handler("sleepy")
-    async def sleepy(job: Payload, ctx: JobContext) -> None:
-        ctx.log(f"start {ctx.attempt}")
-        if ctx.attempt < 251:
-            raise Snooze("1ms")
-
-    actor = await store.a_user()
-    job_id = await submit(store, actor, type="sleepy")
-    async with running_worker(store, [sleepy]):
-        job = await becomes(store, actor, job_id, Status.SUCCEEDED)
+    actor, worker = await store.a_user(), await store.a_worker()
+    job_id = (await store.submit(actor)).id
+    for _ in range(251):
+        (claimed,) = await store.work.claim(worker, ROUTES, 1)
+        await store.work.log({claimed.lease: [LoggedLine(1, time.monotonic(), "started")]})
+        await store.work.finish([an_end(claimed, Outcome.RELEASED)])
 
     attempts = await store.attempts(actor, job_id)
     assert attempts[-1].number == 251
     assert 100 <= len(attempts) <= 151
     assert await count(store, "(select distinct attempt from attempt_log) a") == len(attempts)
-    assert job.attempts == 0
+    (again,) = await store.work.claim(worker, ROUTES, 1)
+    assert again.attempts == 0
     assert await violations(store) == {}
 
 

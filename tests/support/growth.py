@@ -163,7 +163,7 @@ STATEMENTS: Final = (
 )
 
 # What no sweep removes: it stays with its account, or until a migration.
-STAYING: Final = ("account", "tenant", "alembic_version", "filled")
+STAYING: Final = ("account", "tenant", "windlass_version", "filled")
 
 TABLES: Final = """
     select relname from pg_class

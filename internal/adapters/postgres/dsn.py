@@ -29,6 +29,10 @@ _URL: Final = re.compile(
     re.DOTALL,
 )
 _HOST: Final = re.compile(r"(?:\[(?P<v6>[^\]]+)\]|(?P<name>[^:]*))(?::(?P<port>\d*))?")
+_PORT: Final = re.compile(r"[0-9]{1,5}")
+_SECONDS: Final = re.compile(r"[0-9]{1,9}")
+_WORD: Final = re.compile(r"(?:\\.|[^\s\\])+", re.DOTALL)
+_ESCAPED: Final = re.compile(r"\\(.)", re.DOTALL)
 _OPTION: Final = re.compile(r"(?:-c\s*|--)(?P<name>[\w.-]+)=(?P<value>.*)", re.DOTALL)
 
 _SSL_MODES: Final = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
@@ -202,7 +206,7 @@ def _host(text: str) -> tuple[str, str]:
 def _port(text: str) -> int:
     if not text:
         return DEFAULT_PORT
-    if not re.fullmatch(r"\d{1,5}", text, re.ASCII) or not 1 <= int(text) <= LAST_PORT:
+    if not _PORT.fullmatch(text) or not 1 <= int(text) <= LAST_PORT:
         raise ValueError(f"has the port {text!r}: a port is a number from 1 to {LAST_PORT}")
     return int(text)
 
@@ -216,7 +220,7 @@ def _connect_timeout(query: Mapping[str, str], hosts: int) -> float:
     given = query.get("connect_timeout")
     if given is None:
         return CONNECT_TIMEOUT_S / max(1, hosts)
-    if not re.fullmatch(r"\d{1,9}", given, re.ASCII) or not 1 <= int(given) <= LONGEST_CONNECT_S:
+    if not _SECONDS.fullmatch(given) or not 1 <= int(given) <= LONGEST_CONNECT_S:
         raise ValueError(f"has connect_timeout={given}: it is 1 to {LONGEST_CONNECT_S} seconds")
     return float(given)
 
@@ -224,7 +228,7 @@ def _connect_timeout(query: Mapping[str, str], hosts: int) -> float:
 def _options(text: str) -> dict[str, str]:
     """The settings of `-c name=value` and `--name=value`; a backslash keeps a space in a value."""
     settings: dict[str, str] = {}
-    words = iter(re.findall(r"(?:\\.|\S)+", text))
+    words = iter(_WORD.findall(text))
     for word in words:
         joined = f"-c{next(words, '')}" if word == "-c" else word
         found = _OPTION.fullmatch(joined)
@@ -233,7 +237,7 @@ def _options(text: str) -> dict[str, str]:
         name = found["name"].replace("-", "_").lower()
         if name in HOT:
             raise ValueError(f"has {name} in options, which Windlass sets itself: remove it")
-        settings[name] = re.sub(r"\\(.)", r"\1", found["value"])
+        settings[name] = _ESCAPED.sub(r"\1", found["value"])
     return settings
 
 

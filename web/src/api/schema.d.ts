@@ -6923,7 +6923,7 @@ export interface operations {
                      *         },
                      *         {
                      *           "number": 4,
-                     *           "statement": "the number running is the number of live leases, and no counter drifts from it",
+                     *           "statement": "the number running is the number of live leases, no counter drifts from it, and a place is held beyond its lease only by the work of a live process",
                      *           "how": "checked",
                      *           "holds": true,
                      *           "violations": [],
@@ -6939,7 +6939,7 @@ export interface operations {
                      *         },
                      *         {
                      *           "number": 6,
-                     *           "statement": "every job stands in exactly one state table, and every unfinished one with what it waits for: a due time, a place in line, a live lease, or an unfinished dependency",
+                     *           "statement": "every job stands in exactly one state table, and every unfinished one with what it waits for: a due time, a place in line, a live lease, the end of its last attempt's work, or an unfinished dependency",
                      *           "how": "checked",
                      *           "holds": true,
                      *           "violations": [],
