@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from internal.domain.outcomes import Retry
 from internal.services.worker.error_text import MAX_ERROR_CHARS, error_text
 
 HERE = "test_error_text.py"
@@ -201,3 +202,11 @@ def test_the_members_of_a_group_are_named() -> None:
 
     assert text.splitlines()[0] == "ExceptionGroup: both (2 sub-exceptions)"
     assert text.splitlines()[-2:] == ["with ValueError: one", "with KeyError: two"]
+
+
+def test_a_delay_that_is_refused_points_at_the_code_that_asked_for_it() -> None:
+    def ask() -> None:
+        Retry(after="9999999d")
+
+    assert f"\n  at {HERE}:" in text_of(ask)
+    assert "outcomes.py" not in text_of(ask)

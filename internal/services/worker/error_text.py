@@ -12,6 +12,7 @@ from typing import Final
 
 import msgspec
 
+from internal.domain import outcomes
 from internal.domain.attempt_log import beginning, clean, kind_of, shortened
 
 MAX_ERROR_CHARS: Final = 10_000
@@ -24,7 +25,8 @@ MAX_NAME_CHARS: Final = 100
 # Kept free for the places, notes and causes behind a long message.
 ROOM_FOR_PLACES: Final = 3_000
 
-_OURS: Final = str(Path(__file__).parent)
+# The worker, and the delays that handlers ask for.
+_OURS: Final = (str(Path(__file__).parent), outcomes.__file__)
 _LIBRARIES: Final = (
     *(sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")),
     "<frozen ",
@@ -112,13 +114,17 @@ def _places(traceback: TracebackType | None) -> list[Place]:
     first = last = None
     for place in _walk(traceback):
         first, last = first or place, place
-        if not place.code.co_filename.startswith(_LIBRARIES):
+        if not _is_library(place.code.co_filename):
             own.append(place)
         elif place.package == first.package:
             package.append(place)
     # An author's code that is installed like a library is known by the handler's own package.
     shown = list(reversed(own or package))
     return [last, *shown] if last is not None and last not in shown else shown
+
+
+def _is_library(file: str) -> bool:
+    return file.startswith(_LIBRARIES) or file.endswith(".pyx")  # uvloop's say no folder
 
 
 def _walk(traceback: TracebackType | None) -> Iterator[Place]:
