@@ -9,7 +9,7 @@ from typing import Final
 import pytest
 
 from internal.bootstrap.exits import ExitCode
-from tests.support.serving import free_port, windlass
+from tests.support.serving import free_port, refused, windlass
 from tests.support.tcp_server import TcpServer, tcp_server
 
 _SECRET: Final = "0123456789abcdef" * 4
@@ -93,16 +93,16 @@ async def _refusals(url: str, *commands: tuple[str, ...]) -> list[str]:
     """What each says, three at a time."""
     turns = asyncio.Semaphore(3)
 
-    async def refused(command: tuple[str, ...]) -> str:
+    async def said_by(command: tuple[str, ...]) -> str:
         settings = {"DATABASE_URL": url, "WINDLASS_JWT_SECRET": _SECRET, "PORT": free_port()}
         async with turns, windlass(*command, **settings) as process:
             assert await process.end() == ExitCode.UNUSABLE, process.output
         lines = [line for line in process.output.splitlines() if line != _greeting(process.output)]
         assert len(lines) == 1, process.output
         assert "hunter2" not in lines[0]
-        return lines[0]
+        return refused(lines[0]) or ""
 
-    return await asyncio.gather(*map(refused, commands))
+    return await asyncio.gather(*map(said_by, commands))
 
 
 def _greeting(output: str) -> str | None:

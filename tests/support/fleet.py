@@ -8,7 +8,7 @@ import multiprocessing
 import os
 import signal
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -27,23 +27,23 @@ IMPORTED: Final = [
 ]
 
 
-def work(settings: Mapping[str, str], log: str) -> None:
+def work(settings: Mapping[str, str], log: str, options: Sequence[str]) -> None:
     """What `windlass worker` does as a supervisor starts it, in a process of its own."""
     os.environ.update(settings)
     output = os.open(log, os.O_WRONLY | os.O_CREAT)
     os.dup2(output, 1)
     os.dup2(output, 2)
     os.dup2(os.pipe()[0], 0)  # where a supervisor would hold the other end
-    sys.exit(cli.run(["worker", "--supervised"]))
+    sys.exit(cli.run(["worker", "--supervised", *options]))
 
 
 class Member:
     """A worker process with its log."""
 
-    def __init__(self, settings: Mapping[str, str], log: Path) -> None:
+    def __init__(self, settings: Mapping[str, str], log: Path, *options: str) -> None:
         self._log = log
         self.process: BaseProcess = FORKED.Process(
-            target=work, args=(settings, str(log)), daemon=True
+            target=work, args=(settings, str(log), options), daemon=True
         )
         self.process.start()
 
@@ -58,13 +58,18 @@ class Member:
 
 
 class Fleet:
-    """So many workers at any time; the dead are replaced at once."""
+    """So many workers at any time; the dead are replaced at once.
+
+    Beside them is an isolated one, for jobs that were often lost. It is not killed, and ends by
+    itself while there is nothing for it to do.
+    """
 
     def __init__(self, size: int, settings: Mapping[str, str], folder: Path) -> None:
         self._settings = settings
         self._folder = folder
         self._numbers = itertools.count(1)
         self._members = [self._start() for _ in range(size)]
+        self._isolated = self._start("--alone")
         self.kills = 0
 
     @property
@@ -84,22 +89,26 @@ class Fleet:
         self._members = [
             each if each.process.is_alive() else self._start() for each in self._members
         ]
+        if not self._isolated.process.is_alive():
+            self._isolated = self._start("--alone")
 
     async def stop(self) -> None:
         """Gracefully, as SIGTERM asks, but for one that has only just been started."""
-        for each in self._members:
+        everyone = [*self._members, self._isolated]
+        for each in everyone:
             each.process.terminate()
-        for each in self._members:
+        for each in everyone:
             await asyncio.to_thread(each.process.join, 30)
-        codes = [each.process.exitcode for each in self._members]
+        codes = [each.process.exitcode for each in everyone]
         assert set(codes) <= {0, -signal.SIGTERM}, f"a worker did not end gracefully: {codes}"
 
     def kill(self) -> None:
-        for each in self._members:
+        for each in (*self._members, self._isolated):
             each.kill()
 
-    def _start(self) -> Member:
-        return Member(self._settings, self._folder / f"worker-{next(self._numbers)}.log")
+    def _start(self, *options: str) -> Member:
+        log = self._folder / f"worker-{next(self._numbers)}.log"
+        return Member(self._settings, log, *options)
 
 
 @contextmanager

@@ -95,14 +95,14 @@ async def refusal(*arguments: str, **settings: str) -> str:
     """What a command says that must refuse in one line, and show no secret."""
     async with windlass(*arguments, **settings) as command:
         assert await command.end() != 0
-    lines = [told for line in command.output.splitlines() if (told := _refused(line))]
+    lines = [told for line in command.output.splitlines() if (told := refused(line))]
     assert len(lines) == 1, command.output
     assert "Traceback" not in command.output
     assert "hunter2" not in command.output
     return lines[0]
 
 
-def _refused(line: str) -> str | None:
+def refused(line: str) -> str | None:
     """A refusal as on a terminal, be it written as JSON."""
     if line.startswith("windlass: "):
         return line
