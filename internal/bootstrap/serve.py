@@ -28,23 +28,40 @@ def serve(settings: Settings) -> int:
     """Run until a signal asks to stop, and leave no process behind."""
     say(f"Windlass {version('windlass')} is starting ...")
     require_secret(settings)
-    _interrupt_on(signal.SIGTERM, signal.SIGHUP)
+    interrupt = _Interrupt()
     try:
         with _alone(settings):
             listening_socket(settings.host, settings.port).close()
             with _database(settings) as (dsn, server):
-                asyncio.run(_run(settings, dsn, server))
+                interrupt.again()
+                asyncio.run(_run(settings, dsn, server, interrupt))
     except KeyboardInterrupt:
         pass
     say("Windlass has stopped.")
     return ExitCode.OK
 
 
-def _interrupt_on(*numbers: signal.Signals) -> None:
-    """Until the supervisor takes over: end like with Ctrl-C, unless `nohup` has it ignored."""
-    for number in numbers:
-        if signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, signal.default_int_handler)
+class _Interrupt:
+    """Until the supervisor takes over: a signal to stop is a KeyboardInterrupt.
+
+    Code that happens to run at that moment may take it for an error of its own and go on. So it is
+    remembered, and raised again after each step.
+    """
+
+    def __init__(self) -> None:
+        self._asked = False
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            if signal.getsignal(number) is not signal.SIG_IGN:  # as `nohup` has it
+                signal.signal(number, self._on_signal)
+
+    def _on_signal(self, _number: int, _frame: object) -> None:
+        self._asked = True
+        raise KeyboardInterrupt
+
+    def again(self) -> None:
+        """Raise it if there was one."""
+        if self._asked:
+            raise KeyboardInterrupt
 
 
 def _alone(settings: Settings) -> AbstractContextManager[None]:
@@ -68,12 +85,15 @@ def _database(settings: Settings) -> Iterator[tuple[str, EmbeddedServer | None]]
         server.stop()
 
 
-async def _run(settings: Settings, dsn: str, server: EmbeddedServer | None) -> None:
+async def _run(
+    settings: Settings, dsn: str, server: EmbeddedServer | None, interrupt: _Interrupt
+) -> None:
     # Takes half a second to import: by now the operator has read the first lines.
     from internal.bootstrap.migrations import migrate_up  # noqa: PLC0415
 
     started = msgspec.structs.replace(settings, database_url=dsn)
     await require_serving(started, apis=1, workers=settings.worker_processes)
     await migrate_up(dsn)
+    interrupt.again()
     children = [Child("API", "api"), *workers_of(settings)]
     await Supervisor(settings, dsn, children, server=server, announces=True).run()

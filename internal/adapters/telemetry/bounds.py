@@ -68,6 +68,8 @@ class SafeFormatter(structlog.stdlib.ProcessorFormatter):
         """The record as a line."""
         try:
             return super().format(record)
+        except KeyboardInterrupt:
+            raise
         except BaseException as error:  # noqa: BLE001 - `__str__` of what a handler logs
             text = "a log record cannot be written: %s"
             place = (record.name, logging.WARNING, record.pathname, record.lineno)
