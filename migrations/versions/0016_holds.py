@@ -152,7 +152,7 @@ def downgrade() -> None:
 
 
 def _change(function: str, parts: Iterable[tuple[str, str]]) -> None:
-    """Make a function anew with parts of its text changed, whoever else has changed it, too."""
+    """Make a function anew with parts of its text changed, also after other changes."""
     connection = op.get_bind()
     query = f"select pg_get_functiondef('{function}'::regprocedure)"
     text = connection.exec_driver_sql(query).scalar_one()

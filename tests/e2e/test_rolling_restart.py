@@ -1,4 +1,4 @@
-"""Each process is restarted in turn under load, as a deploy does: nobody loses or repeats a thing.
+"""Each process is restarted in turn under load, as a deploy does: nothing is lost or repeated.
 
 `make trials` does it with more jobs and clients.
 """
