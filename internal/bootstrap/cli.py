@@ -28,7 +28,18 @@ _log = logging.getLogger("windlass")  # this module is `__main__` at times
 
 def main() -> NoReturn:
     """Run the command of the command line and exit."""
+    _open_standard_streams()
     sys.exit(run(sys.argv[1:]))
+
+
+def _open_standard_streams() -> None:
+    """Where a shell has closed one of them, the next file or socket would take its place."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
+            os.set_inheritable(number, True)  # noqa: FBT003 - as it is called
 
 
 def run(arguments: Sequence[str]) -> int:

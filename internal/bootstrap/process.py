@@ -15,7 +15,7 @@ from typing import Final, NoReturn
 
 import msgspec
 
-from internal.adapters.telemetry import flush_logs
+from internal.adapters.telemetry import PrintedText, flush_logs
 from internal.bootstrap.errors import StartError
 from internal.bootstrap.exits import ExitCode
 from internal.bootstrap.forks import ForkGuard
@@ -26,9 +26,10 @@ from internal.services.worker.supervision import Supervision, Unsupervised
 
 # What an end may take beyond SHUTDOWN_GRACE: the last writes, the closing of pools.
 LAST_WRITES: Final = timedelta(seconds=15)
+_STDOUT: Final = 1
+_STDERR: Final = 2
 # A terminal sends these to its whole group; of a supervised process SIGTERM is what asks to stop.
 TERMINAL_SIGNALS: Final = (signal.SIGINT, signal.SIGHUP)
-_LAST_PRINTS_S: Final = 1.0
 
 
 class Process(msgspec.Struct, frozen=True):
@@ -59,6 +60,7 @@ def run_process(
     loop = guard.new_loop()
     asyncio.set_event_loop(loop)
     guard.begin()
+    sys.stdout, sys.stderr = PrintedText(_STDOUT), PrintedText(_STDERR)
     process = Process(asyncio.Event(), link or Unsupervised(), guard.new_loop, is_alone)
     task = loop.create_task(_run(main, settings, process, supervised=link is not None))
     try:
@@ -89,10 +91,9 @@ def _until_done(loop: asyncio.AbstractEventLoop, task: asyncio.Task[int]) -> int
 def end_now(code: int) -> NoReturn:
     """End without waiting for threads, tasks or readers of the log."""
     flush_logs()
-    # What handlers printed; nothing may be reading it.
-    printing = threading.Thread(target=sys.stdout.flush, daemon=True)
-    printing.start()
-    printing.join(_LAST_PRINTS_S)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, PrintedText):  # a handler may have put one of its own there
+            stream.drain()
     os._exit(code)
 
 
