@@ -16,6 +16,7 @@ from uuid import UUID
 import msgspec
 
 from internal.bootstrap.blame import (
+    NOTHING_STARTED,
     Evidence,
     blamed,
     busy_threads,
@@ -31,6 +32,7 @@ from internal.bootstrap.messages import (
     Message,
     Sign,
 )
+from internal.services.worker.supervision import Marks
 
 LOOK_EVERY_S: Final = 0.25
 # Of the lease TTL: its end is recorded, and it is replaced, before its leases run out.
@@ -72,6 +74,12 @@ class Watch:
     def heard_at(self) -> float | None:
         """The loop's time of its last sign of life; None before the first."""
         return self._heard_at
+
+    @property
+    def began_last(self) -> list[UUID]:
+        """The job whose handler was called last, if any was."""
+        started = UUID(bytes=self._marks[Marks.STARTED])
+        return [] if started == NOTHING_STARTED else [started]
 
     @property
     def stacks(self) -> str:

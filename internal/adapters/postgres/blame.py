@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from internal.adapters.postgres.database import Hot, Row
 from internal.adapters.postgres.statements import statement
-from internal.domain.blame import Suspicion, alone, is_to_run_alone
+from internal.domain.blame import Suspicion, alone, is_to_run_alone, suspicion_of
 from internal.domain.failures import failure_of
 from internal.domain.jobs import Outcome, Settlement, Status, lost
 from internal.domain.misfits import MISFIT, settle_misfit
@@ -81,7 +81,12 @@ def _suspicion(row: Row, settlement: Settlement) -> Suspicion:
     """What a loss says against a job that goes on, unless the loss itself counts."""
     if row["to_blame"] or settlement.status is not Status.QUEUED:
         return Suspicion.NONE
-    return Suspicion.KNOWN_END if row["end_known"] else Suspicion.UNEXPLAINED
+    return suspicion_of(
+        row["job_id"],
+        end_known=row["end_known"],
+        blamed=row["blamed"],
+        suspected=row["suspected"],
+    )
 
 
 def tell_lost(row: Row, end: Finish) -> None:
