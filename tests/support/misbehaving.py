@@ -143,3 +143,21 @@ async def leaves_stubborn_task(job: Payload, ctx: JobContext) -> None:
                 continue
 
     KEPT.append(asyncio.create_task(stay()))
+
+
+@handler("dies")
+async def dies(job: Payload, ctx: JobContext) -> None:
+    """Ends its process, or holds it until the watchdog ends it."""
+    match job["how"]:
+        case "kill":
+            os.kill(os.getpid(), signal.SIGKILL)
+        case "segv":
+            os.kill(os.getpid(), signal.SIGSEGV)
+        case "exit":
+            os._exit(7)
+        case "terminate":
+            os.kill(os.getpid(), signal.SIGTERM)
+            await asyncio.sleep(60)
+        case _:
+            while True:
+                pass
