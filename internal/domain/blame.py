@@ -25,24 +25,24 @@ class Suspicion(IntEnum):
     SLIGHT = 1
     # It was seen to end, or was told to by a signal that the supervisor did not send.
     KNOWN_END = 2
-    # Likewise, and no handler began after the job's.
+    # Likewise, and no handler began after the job's. Or the job held its process up.
     STRONG = 4
 
 
 def suspicion_of(
     job_id: UUID, *, end_known: bool, blamed: Collection[UUID], suspected: Collection[UUID]
 ) -> Suspicion:
-    """What the end of a process says against a job that was lost with it, and is not to blame.
+    """What the end of a process says against a job that was lost with it, not being alone there.
 
     Args:
         end_known: whether the process was seen to end.
         blamed: the jobs that held it up; with one, the end says nothing against the others.
         suspected: of the jobs lost with it, the one whose handler began last.
     """
+    if job_id in (blamed or suspected):
+        return Suspicion.STRONG
     if blamed:
         return Suspicion.NONE
-    if job_id in suspected:
-        return Suspicion.STRONG
     return Suspicion.KNOWN_END if end_known and not suspected else Suspicion.SLIGHT
 
 

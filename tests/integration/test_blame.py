@@ -174,11 +174,13 @@ async def test_the_end_of_a_process_says_nothing_against_those_beside_the_job_to
     store: Store,
 ) -> None:
     actor = await store.a_user()
-    guilty = await store.submit(actor)
+    guilty = await store.submit(actor, max_attempts=2)
     await store.submit(actor)
     await lose(store, blamed=(guilty.id,))
 
-    assert await store_of_suspects(store) == {}
+    assert await store_of_suspects(store) == {guilty.id: 4}
+    assert await claimable(store, await store.a_worker(), ROUTES) == 1
+    assert await claimable(store, await an_isolated_worker(store), ALONE) == 1
 
 
 async def test_a_loss_of_an_isolated_worker_counts_until_the_job_fails(store: Store) -> None:

@@ -33,6 +33,7 @@ def test_an_end_says_most_when_it_was_seen_and_nothing_when_another_job_is_to_bl
         (True, [], Suspicion.KNOWN_END),
         (False, [], Suspicion.SLIGHT),
         (True, [new_id()], Suspicion.NONE),
+        (True, [job_id], Suspicion.STRONG),
     ]:
         given = suspicion_of(job_id, end_known=end_known, blamed=blamed, suspected=[])
         assert given is expected

@@ -61,7 +61,7 @@ def lost_with_its_worker(row: Row, now: float) -> Finish:
         row["attempts"],
         row["max_attempts"],
         cancel_requested=row["cancel_requested"],
-        to_blame=row["to_blame"],
+        to_blame=_is_to_blame(row),
     )
     error = f"lost: the worker {row['worker_id']} stopped answering"
     failed = settlement.status is Status.FAILED
@@ -77,9 +77,13 @@ def lost_with_its_worker(row: Row, now: float) -> Finish:
     )
 
 
+def _is_to_blame(row: Row) -> bool:
+    return row["ran_alone"] or row["job_id"] in row["blamed"]
+
+
 def _suspicion(row: Row, settlement: Settlement) -> Suspicion:
-    """What a loss says against a job that goes on, unless the loss itself counts."""
-    if row["to_blame"] or settlement.status is not Status.QUEUED:
+    """What a loss says against a job that goes on; one that ran alone does so already."""
+    if row["ran_alone"] or settlement.status is not Status.QUEUED:
         return Suspicion.NONE
     return suspicion_of(
         row["job_id"],
@@ -100,6 +104,6 @@ def tell_lost(row: Row, end: Finish) -> None:
             "attempt": row["number"],
             "worker": row["worker_id"],
             "user_id": str(row["user_id"]),
-            "counts": row["to_blame"],
+            "counts": _is_to_blame(row),
         },
     )
