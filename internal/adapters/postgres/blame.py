@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from internal.adapters.postgres.database import Hot, Row
 from internal.adapters.postgres.statements import statement
-from internal.domain.blame import Suspicion, alone, is_to_run_alone, suspicion_of
+from internal.domain.blame import Suspicion, alone, is_to_run_alone, runs_alone, suspicion_of
 from internal.domain.failures import failure_of
 from internal.domain.jobs import Outcome, Settlement, Status, lost
 from internal.domain.misfits import MISFIT, settle_misfit
@@ -52,7 +52,12 @@ async def set_apart(connection: Hot, ends: Sequence[Finish]) -> dict[UUID, str]:
         [end.lease.token for end in suspects],
         [int(end.suspicion) for end in suspects],
     )
-    return {row["job_id"]: alone(row["route"]) for row in rows if is_to_run_alone(row["suspicion"])}
+    apart = [row for row in rows if is_to_run_alone(row["suspicion"])]
+    for row in apart:
+        if not runs_alone(row["route"]):
+            known = {"job_id": str(row["job_id"]), "user_id": str(row["user_id"])}
+            _log.warning("a job runs in a process of its own from now on", extra=known)
+    return {row["job_id"]: alone(row["route"]) for row in apart}
 
 
 def lost_with_its_worker(row: Row, now: float) -> Finish:
