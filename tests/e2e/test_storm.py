@@ -34,7 +34,7 @@ JOBS: Final = 250 if LONG else 35  # of each user and round
 LASTS_S: Final = 300 if LONG else 0
 PROCESSES: Final = 4
 PATIENCE_S: Final = 200
-MOST_BYTES: Final = 400 * 1024 * 1024
+MOST_BYTES: Final = 250 * 1024 * 1024
 # Those that were handed back, and are kept of a job that is handed back for ever.
 MOST_RELEASED: Final = 100 + 20
 SETTINGS: Final[dict[str, Any]] = {

@@ -185,7 +185,9 @@ async def leaves_stubborn_task(job: Payload, ctx: JobContext) -> None:
 
 @handler("dies")
 async def dies(job: Payload, ctx: JobContext) -> None:
-    """Ends its process, or holds it until the watchdog ends it."""
+    """Ends its process, or holds it until the watchdog ends it; for the first `starts` times."""
+    if ctx.attempt > job.get("starts", ctx.attempt):
+        return
     match job["how"]:
         case "kill":
             os.kill(os.getpid(), signal.SIGKILL)
