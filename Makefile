@@ -18,7 +18,7 @@ WEB_SOURCES := $(shell find web -mindepth 1 \( -name node_modules -o -name dist 
 # The scripts in node_modules/.bin look for `node` on the PATH.
 NPM := PATH="$(CURDIR)/$(BIN):$$PATH" npm --prefix web --no-audit --no-fund
 
-TRIALS := $(addprefix tests/e2e/test_,failover.py rolling_restart.py disturbances.py full_disk.py backup.py)
+TRIALS := $(addprefix tests/e2e/test_,failover.py rolling_restart.py disturbances.py full_disk.py backup.py storm.py poison.py)
 
 # $(call quietly,command): its output is shown only if it fails.
 quietly = $(1) >$(LOG) 2>&1 || { cat $(LOG); exit 1; }
@@ -47,7 +47,7 @@ chaos: .venv/.dev ## Random histories, crashes, large tables and trials, for lon
 		tests/e2e/test_crashes.py tests/e2e/test_gates.py
 	@$(MAKE) trials
 
-trials: .venv/.dev ## What operators meet, at full size: failovers, restarts, freezes, a full disk, a restore (ONLY=failover for some)
+trials: .venv/.dev ## What operators and bad handlers bring, at full size: failovers, restarts, freezes, a full disk, a restore, a storm (ONLY=failover for some)
 	@WINDLASS_TRIALS=1 $(BIN)/pytest $(if $(ONLY),-k '$(ONLY)') $(TRIALS)
 
 check: check-python check-web check-container ## Check format, lint, types, import contracts and the container files

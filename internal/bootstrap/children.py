@@ -35,11 +35,11 @@ _log = logging.getLogger(__name__)
 class Care(msgspec.Struct, frozen=True):
     """What a supervisor does for its children.
 
-    `record_end` says that the holders of leases are gone, and which jobs did it.
+    `record_end` says that the holders of leases are gone, which jobs did it, and which may have.
     """
 
     lease_ttl: timedelta
-    record_end: Callable[[Sequence[str], Sequence[UUID]], Awaitable[None]]
+    record_end: Callable[[Sequence[str], Sequence[UUID], Sequence[UUID]], Awaitable[None]]
     want_isolated: Callable[[], None]
 
 
@@ -124,14 +124,18 @@ class Child:
 
     def _note_end(self, code: int, watch: Watch, verdict: Verdict | None, care: Care) -> None:
         known: dict[str, Any] = {"pid": self._process and self._process.pid}
+        began_last = watch.began_last if verdict is None and is_crash(code) else []
+        if began_last:
+            known["began_last"] = [str(each) for each in began_last]
         if code < 0 and verdict is None and watch.stacks:
             known["stack"] = watch.stacks
-        level = logging.INFO if code in {ExitCode.OK, ExitCode.RECYCLE} else logging.WARNING
+        level = logging.WARNING if is_crash(code) else logging.INFO
         _log.log(level, "the %s ended with %s", self.name, how_ended(code), extra=known)
         worker_ids = watch.last.worker_ids
         watch.close()
         if worker_ids and code != ExitCode.OK:
-            ending = care.record_end(worker_ids, [] if verdict is None else verdict.blamed)
+            blamed = [] if verdict is None else verdict.blamed
+            ending = care.record_end(worker_ids, blamed, began_last)
             recording = asyncio.ensure_future(ending)
             self._recording.add(recording)
             recording.add_done_callback(self._recording.discard)
@@ -142,6 +146,11 @@ class Child:
             with contextlib.suppress(OSError):  # it has ended, or does not read
                 self._lifeline.send(STOP_ASKED)
         self.send(signal.SIGTERM)
+
+    @property
+    def is_at_work(self) -> bool:
+        """Whether it has said under which name it holds leases."""
+        return self._watch is not None and bool(self._watch.last.worker_ids)
 
     @property
     def heard_at(self) -> float | None:
@@ -163,6 +172,11 @@ class Child:
     def _pause_s(self, lived_s: float) -> float:
         self._short_lives = self._short_lives + 1 if lived_s < _SHORT_LIFE_S else 1
         return min(_LONGEST_PAUSE_S, 2.0 ** (self._short_lives - 1) - 1)
+
+
+def is_crash(code: int) -> bool:
+    """Whether a process ended otherwise than it was meant to."""
+    return code not in {ExitCode.OK, ExitCode.RECYCLE}
 
 
 def how_ended(code: int) -> str:

@@ -100,19 +100,26 @@ class Supervisor:
         _log.info("stopping: running jobs may finish within %d s (Ctrl-C again ends them)", grace)
 
     def _want_isolated(self) -> None:
-        """Start a worker for jobs that run alone; it ends when it finds no more of them."""
-        if self._stop.is_set() or len(self._isolated) >= _MOST_ISOLATED:
+        """Start a worker for jobs that run alone; it ends when it finds no more of them.
+
+        One after the other: who waits asks on, and the one that starts may be enough.
+        """
+        isolated = self._isolated.values()
+        is_one_starting = not all(each.is_at_work for each in isolated)
+        if self._stop.is_set() or is_one_starting or len(isolated) >= _MOST_ISOLATED:
             return
         child = Child("isolated worker", "worker", "--alone")
         task: asyncio.Task[object] = asyncio.create_task(child.live(self._care))
         self._isolated[task] = child
         task.add_done_callback(self._isolated.pop)
 
-    async def _record_end(self, worker_ids: Sequence[str], blamed: Sequence[UUID]) -> None:
+    async def _record_end(
+        self, worker_ids: Sequence[str], blamed: Sequence[UUID], suspected: Sequence[UUID]
+    ) -> None:
         beats = PostgresBeats(self._dsn)
         for pause_s in (*_RECORD_AGAIN_S, 0):
             try:
-                await beats.end(worker_ids, blamed)
+                await beats.end(worker_ids, blamed, suspected)
             except UnavailableError as error:
                 known = {"workers": list(worker_ids), "cause": repr(error.__cause__)}
                 _log.warning("the end of a worker is not recorded yet: %s", error, extra=known)

@@ -16,6 +16,7 @@ from uuid import UUID
 import msgspec
 
 from internal.bootstrap.blame import (
+    NOTHING_STARTED,
     Evidence,
     blamed,
     busy_threads,
@@ -31,12 +32,15 @@ from internal.bootstrap.messages import (
     Message,
     Sign,
 )
+from internal.services.worker.supervision import Marks
 
 LOOK_EVERY_S: Final = 0.25
 # Of the lease TTL: its end is recorded, and it is replaced, before its leases run out.
+# The last beat may be a second older than the silence; to look and to wait for stacks takes time.
 SILENCE: Final = 0.75
+SPARE_S: Final = 2.0
 SHORTEST_SILENCE_S: Final = 2.0
-STACKS_S: Final = 1.0
+STACKS_S: Final = 0.5
 MOST_STACKS: Final = 64 * 1024
 NAMED: Final = 5
 
@@ -72,6 +76,12 @@ class Watch:
     def heard_at(self) -> float | None:
         """The loop's time of its last sign of life; None before the first."""
         return self._heard_at
+
+    @property
+    def began_last(self) -> list[UUID]:
+        """The job whose handler was called last, if any was."""
+        started = UUID(bytes=self._marks[Marks.STARTED])
+        return [] if started == NOTHING_STARTED else [started]
 
     @property
     def stacks(self) -> str:
@@ -119,7 +129,7 @@ class Watch:
     async def until_silent(self, lease_ttl: timedelta) -> Verdict:
         """Wait until it gives no sign of life for too long; why, as far as it can be seen."""
         clock = asyncio.get_running_loop().time
-        longest_s = max(SHORTEST_SILENCE_S, SILENCE * lease_ttl.total_seconds())
+        longest_s = longest_silence_s(lease_ttl)
         looked = clock()
         while True:
             await asyncio.sleep(LOOK_EVERY_S)
@@ -169,3 +179,9 @@ class Watch:
             "job_ids": [str(each) for each in ids],
             "stack": self.stacks,
         }
+
+
+def longest_silence_s(lease_ttl: timedelta) -> float:
+    """How long a process may give no sign of life."""
+    ttl_s = lease_ttl.total_seconds()
+    return max(SHORTEST_SILENCE_S, min(SILENCE * ttl_s, ttl_s - SPARE_S))

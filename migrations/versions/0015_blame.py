@@ -12,12 +12,14 @@ branch_labels = None
 depends_on = None
 
 # end_known: its process was seen to end, so that what it ran has ended as well. blamed: the jobs
-# that held it up. alone: it runs one job at a time, of those that are suspected.
+# that held it up. suspected: of those lost with it, the one that began last. alone: it runs one job
+# at a time, of those that are suspected.
 # suspect: how much ends of processes say against a job (internal/domain/blame.py).
 TABLES = """
 alter table worker
   add column end_known boolean not null default false,
   add column blamed uuid[] not null default '{}',
+  add column suspected uuid[] not null default '{}',
   add column alone boolean not null default false;
 
 create table suspect (
@@ -102,7 +104,8 @@ BACK = """
 drop function flow_beside;
 drop index flow_alone;
 drop table suspect;
-alter table worker drop column end_known, drop column blamed, drop column alone;
+alter table worker
+  drop column end_known, drop column blamed, drop column suspected, drop column alone;
 """
 
 

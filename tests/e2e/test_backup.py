@@ -93,4 +93,4 @@ def joined(finished: set[UUID], here: Journal, there: Journal) -> Journal:
     """What the dump's jobs have behind them: of the finished ones, what ran before the dump."""
     starts = {attempt: each for attempt, each in here.starts.items() if attempt[0] in finished}
     ends = {attempt: each for attempt, each in here.ends.items() if attempt[0] in finished}
-    return Journal(starts | there.starts, ends | there.ends)
+    return Journal(starts | there.starts, ends | there.ends, here.processes | there.processes)

@@ -49,12 +49,18 @@ async def store(database_url: str) -> AsyncIterator[Store]:
         listener.cancel()
 
 
-async def lose(store: Store, *, is_known: bool = True, blamed: tuple[UUID, ...] = ()) -> None:
+async def lose(
+    store: Store,
+    *,
+    is_known: bool = True,
+    blamed: tuple[UUID, ...] = (),
+    suspected: tuple[UUID, ...] = (),
+) -> None:
     """A worker claims all it can and ends with it."""
     worker = await store.a_worker()
     await store.work.claim(worker, ROUTES, 100)
     if is_known:
-        await store.end_processes([worker], blamed)
+        await store.end_processes([worker], blamed, suspected)
     else:
         await store.expire(worker)
     await store.upkeep.rescue_expired(100)
@@ -135,6 +141,46 @@ async def test_a_job_that_saw_enough_of_its_processes_end_waits_for_an_isolated_
     assert not (await store.work.beat(worker, TTL)).waits_alone
     assert await claimable(store, isolated, ALONE) == 1
     assert await violations(store) == {}
+
+
+async def test_the_job_that_began_last_is_set_apart_at_once_and_its_neighbours_are_not(
+    store: Store,
+) -> None:
+    actor = await store.a_user()
+    beside = [(await store.submit(actor, max_attempts=1)).id for _ in range(3)]
+    last = await store.submit(actor, max_attempts=1)
+    await lose(store, suspected=(last.id,))
+
+    assert await store_of_suspects(store) == dict.fromkeys(beside, 1) | {last.id: 4}
+    assert await claimable(store, await store.a_worker(), ROUTES) == 3
+    assert await claimable(store, await an_isolated_worker(store), ALONE) == 1
+    assert await violations(store) == {}
+
+
+async def test_a_job_whose_end_is_recorded_is_not_suspected(store: Store) -> None:
+    actor = await store.a_user()
+    first, second = [await store.submit(actor) for _ in range(2)]
+    worker = await store.a_worker()
+    claimed = await store.work.claim(worker, ROUTES, 100)
+    await store.work.finish([an_end(each) for each in claimed if each.id == second.id])
+    await store.end_processes([worker], suspected=(second.id,))
+    await store.upkeep.rescue_expired(100)
+
+    assert await store_of_suspects(store) == {first.id: 2}
+    assert (await store.job(actor, second.id)).status is Status.SUCCEEDED
+
+
+async def test_the_end_of_a_process_says_nothing_against_those_beside_the_job_to_blame(
+    store: Store,
+) -> None:
+    actor = await store.a_user()
+    guilty = await store.submit(actor, max_attempts=2)
+    await store.submit(actor)
+    await lose(store, blamed=(guilty.id,))
+
+    assert await store_of_suspects(store) == {guilty.id: 4}
+    assert await claimable(store, await store.a_worker(), ROUTES) == 1
+    assert await claimable(store, await an_isolated_worker(store), ALONE) == 1
 
 
 async def test_a_loss_of_an_isolated_worker_counts_until_the_job_fails(store: Store) -> None:
@@ -218,7 +264,7 @@ async def test_a_job_that_has_its_process_end_politely_runs_by_itself_and_there_
 ) -> None:
     actor = await store.a_user()
     submitted = await store.submit(actor, type="endless", max_attempts=2)
-    await _stopped_workers(store, actor, submitted.id, BY_A_STRANGER, times=2)
+    await _stopped_workers(store, actor, submitted.id, BY_A_STRANGER)
     assert await store_of_suspects(store) == {submitted.id: 4}
     assert (await store.job(actor, submitted.id)).attempts == 0
 
@@ -226,9 +272,28 @@ async def test_a_job_that_has_its_process_end_politely_runs_by_itself_and_there_
         await _stopped_workers(store, actor, submitted.id, BY_A_STRANGER, settings=ONE_BY_ONE)
         assert (await store.job(actor, submitted.id)).attempts == attempts
     assert (await store.job(actor, submitted.id)).status is Status.FAILED
-    ends = [Outcome.RELEASED, Outcome.RELEASED, Outcome.LOST, Outcome.LOST]
+    ends = [Outcome.RELEASED, Outcome.LOST, Outcome.LOST]
     assert await outcomes(store, actor, submitted.id) == ends
     assert await violations(store) == {}
+
+
+async def test_of_jobs_whose_process_ends_politely_the_one_that_began_last_is_suspected_most(
+    store: Store,
+) -> None:
+    actor = await store.a_user()
+    before = await store.submit(actor, type="endless")
+
+    @handler("endless")
+    async def endless(job: Payload, ctx: JobContext) -> None:
+        await asyncio.sleep(60)
+
+    async with running_worker(store, [endless], BRIEF, supervision=BY_A_STRANGER) as running:
+        await becomes(store, actor, before.id, Status.RUNNING)
+        last = await store.submit(actor, type="endless")
+        await becomes(store, actor, last.id, Status.RUNNING)
+        await running.stop()
+
+    assert await store_of_suspects(store) == {before.id: 1, last.id: 4}
 
 
 async def test_an_isolated_worker_runs_one_job_at_a_time_and_ends_when_there_are_no_more(

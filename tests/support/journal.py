@@ -18,7 +18,7 @@ import msgspec
 from windlass import JobContext, Retry, handler
 
 PATH: Final = "WINDLASS_CHAOS_JOURNAL"
-_LINE: Final = re.compile(r"(start|end) ([0-9a-f-]{36}) ([0-9]+) ([0-9]+)\n")
+_LINE: Final = re.compile(r"(start|end) ([0-9a-f-]{36}) ([0-9]+) ([0-9]+) ([0-9]+)\n")
 
 
 class Work(msgspec.Struct):
@@ -40,7 +40,7 @@ async def journaled(work: Work, ctx: JobContext) -> dict[str, Any]:
 
 
 def _write(what: str, ctx: JobContext) -> None:
-    line = f"{what} {ctx.job_id} {ctx.attempt} {time.monotonic_ns()}\n"
+    line = f"{what} {ctx.job_id} {ctx.attempt} {time.monotonic_ns()} {os.getpid()}\n"
     file = os.open(os.environ[PATH], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     try:
         os.write(file, line.encode())  # one short write: lines of several processes do not mix
@@ -49,10 +49,14 @@ def _write(what: str, ctx: JobContext) -> None:
 
 
 class Journal(msgspec.Struct, frozen=True):
-    """When each attempt's handler started and ended, by job and number; twice would be two."""
+    """When each attempt's handler started and ended, by job and number; twice would be two.
+
+    `processes` are those that they ran in.
+    """
 
     starts: dict[tuple[UUID, int], list[int]]
     ends: dict[tuple[UUID, int], list[int]]
+    processes: dict[tuple[UUID, int], int]
 
 
 def read_journal(path: Path) -> Journal:
@@ -61,8 +65,9 @@ def read_journal(path: Path) -> Journal:
     A kill can cut a write where a page of the file ends; what is left of that line is passed over,
     as its process did nothing more.
     """
-    journal = Journal({}, {})
-    for what, job_id, number, at in _LINE.findall(path.read_text()):
+    journal = Journal({}, {}, {})
+    for what, job_id, number, at, process in _LINE.findall(path.read_text()):
         times = journal.starts if what == "start" else journal.ends
         times.setdefault((UUID(job_id), int(number)), []).append(int(at))
+        journal.processes[UUID(job_id), int(number)] = int(process)
     return journal

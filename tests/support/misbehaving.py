@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from windlass import JobContext, handler
+from windlass import JobContext, Snooze, handler
 
 Payload = dict[str, Any]
 KEPT: list[asyncio.Task[None]] = []
@@ -133,6 +133,44 @@ async def raises(job: Payload, ctx: JobContext) -> None:
     raise ValueError("no " * 200)
 
 
+@handler("huge_error")
+async def huge_error(job: Payload, ctx: JobContext) -> None:
+    raise ValueError("no " * 30_000_000)
+
+
+@handler("far_delay")
+async def far_delay(job: Payload, ctx: JobContext) -> None:
+    raise Snooze("9999999d")
+
+
+@handler("snoozes")
+async def snoozes(job: Payload, ctx: JobContext) -> None:
+    raise Snooze("0s")
+
+
+@handler("cycles")
+async def cycles(job: Payload, ctx: JobContext) -> None:
+    for _ in range(50):
+        around: list[object] = [bytearray(10_000_000)]
+        around.append(around)
+        await asyncio.sleep(0.05)
+
+
+@handler("swallows")
+async def swallows(job: Payload, ctx: JobContext) -> None:
+    ends_at = time.monotonic() + job["seconds"]
+    while time.monotonic() < ends_at:
+        try:
+            await asyncio.sleep(0.5)
+        except asyncio.CancelledError:
+            continue
+
+
+@handler("hangs")
+def hangs(job: Payload, ctx: JobContext) -> None:
+    time.sleep(job["seconds"])
+
+
 @handler("leaves_stubborn_task")
 async def leaves_stubborn_task(job: Payload, ctx: JobContext) -> None:
     async def stay() -> None:
@@ -143,3 +181,23 @@ async def leaves_stubborn_task(job: Payload, ctx: JobContext) -> None:
                 continue
 
     KEPT.append(asyncio.create_task(stay()))
+
+
+@handler("dies")
+async def dies(job: Payload, ctx: JobContext) -> None:
+    """Ends its process, or holds it until the watchdog ends it; for the first `starts` times."""
+    if ctx.attempt > job.get("starts", ctx.attempt):
+        return
+    match job["how"]:
+        case "kill":
+            os.kill(os.getpid(), signal.SIGKILL)
+        case "segv":
+            os.kill(os.getpid(), signal.SIGSEGV)
+        case "exit":
+            os._exit(7)
+        case "terminate":
+            os.kill(os.getpid(), signal.SIGTERM)
+            await asyncio.sleep(60)
+        case _:
+            while True:
+                pass

@@ -49,12 +49,12 @@ async def check_each_done_once(
 
     The record agrees with itself, with the journal and with the invariants.
     """
-    records = await _records(store)
+    records = await records_of(store)
     assert set(records) == set(accepted), "a job was lost, or made twice"
     assert len(records) == len(accepted), "a job was accepted under two keys"
     tally = Tally()
     for job_id, attempts in records.items():
-        _check_record(job_id, attempts, journal, tally)
+        check_done_once(job_id, attempts, journal, tally)
     on_record = {(job_id, each["number"]) for job_id in records for each in records[job_id]}
     assert set(journal.starts) <= on_record, "a handler ran, and there is no attempt of it"
     await Truth(store, is_heard=False).check(set())
@@ -62,7 +62,8 @@ async def check_each_done_once(
     return tally
 
 
-async def _records(store: Store) -> dict[UUID, Attempts]:
+async def records_of(store: Store) -> dict[UUID, Attempts]:
+    """The attempts of each finished job, the first one first."""
     records: dict[UUID, Attempts] = {}
     async with store.database.hot() as connection:
         for row in await connection.fetch(_RECORDS):
@@ -70,7 +71,8 @@ async def _records(store: Store) -> dict[UUID, Attempts]:
     return records
 
 
-def _check_record(job_id: UUID, attempts: Attempts, journal: Journal, tally: Tally) -> None:
+def check_done_once(job_id: UUID, attempts: Attempts, journal: Journal, tally: Tally) -> None:
+    """It succeeded by its last attempt, and at no time two of its attempts ran."""
     outcomes = [OUTCOMES[each["status"]] for each in attempts]
     tally.outcomes.update(outcomes)
     numbers = [each["number"] for each in attempts]

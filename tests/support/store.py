@@ -97,11 +97,16 @@ class Store:
             while (not names or sweep.name in names) and await sweep.run():
                 pass
 
-    async def end_processes(self, worker_ids: Sequence[str], blamed: Sequence[UUID] = ()) -> None:
+    async def end_processes(
+        self,
+        worker_ids: Sequence[str],
+        blamed: Sequence[UUID] = (),
+        suspected: Sequence[UUID] = (),
+    ) -> None:
         """As a supervisor notes that it saw these workers end."""
         beats = PostgresBeats(self.url)
         try:
-            await beats.end(worker_ids, blamed)
+            await beats.end(worker_ids, blamed, suspected)
         finally:
             await beats.close()
 

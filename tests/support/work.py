@@ -118,7 +118,9 @@ class Names:
     def over_its_own_connection(self) -> OwnConnection:
         return OwnConnection(self)
 
-    async def end(self, worker_ids: Sequence[str], blamed: Sequence[UUID]) -> None:
+    async def end(
+        self, worker_ids: Sequence[str], blamed: Sequence[UUID], suspected: Sequence[UUID] = ()
+    ) -> None:
         self.ended.append((list(worker_ids), list(blamed)))
 
     async def register(
@@ -161,8 +163,10 @@ class OwnConnection:
     ) -> Beat:
         return await self._names.beat(worker_id, ttl, running=running, lag_ms=lag_ms)
 
-    async def end(self, worker_ids: Sequence[str], blamed: Sequence[UUID]) -> None:
-        await self._names.end(worker_ids, blamed)
+    async def end(
+        self, worker_ids: Sequence[str], blamed: Sequence[UUID], suspected: Sequence[UUID] = ()
+    ) -> None:
+        await self._names.end(worker_ids, blamed, suspected)
 
     async def close(self) -> None: ...
 

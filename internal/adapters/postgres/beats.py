@@ -37,14 +37,20 @@ class PostgresBeats:
             waits_alone=row["waits_alone"],
         )
 
-    async def end(self, worker_ids: Sequence[str], blamed: Sequence[UUID]) -> None:
+    async def end(
+        self, worker_ids: Sequence[str], blamed: Sequence[UUID], suspected: Sequence[UUID] = ()
+    ) -> None:
+        # A suspect whose end is recorded did not end its process.
         query = """
             update worker
-            set expires_at = least(expires_at, now()), end_known = true, blamed = $2
+            set expires_at = least(expires_at, now()), end_known = true, blamed = $2,
+                suspected = array(
+                  select job_id from lease where job_id = any($3) and worker_id = worker.id
+                )
             where id = any($1) and not end_known
         """
         async with self._connected() as connection:
-            await connection.execute(query, list(worker_ids), list(blamed))
+            await connection.execute(query, list(worker_ids), list(blamed), list(suspected))
 
     async def close(self) -> None:
         if self._connection is not None:

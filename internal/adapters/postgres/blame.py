@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from internal.adapters.postgres.database import Hot, Row
 from internal.adapters.postgres.statements import statement
-from internal.domain.blame import Suspicion, alone, is_to_run_alone
+from internal.domain.blame import Suspicion, alone, is_to_run_alone, runs_alone, suspicion_of
 from internal.domain.failures import failure_of
 from internal.domain.jobs import Outcome, Settlement, Status, lost
 from internal.domain.misfits import MISFIT, settle_misfit
@@ -52,7 +52,12 @@ async def set_apart(connection: Hot, ends: Sequence[Finish]) -> dict[UUID, str]:
         [end.lease.token for end in suspects],
         [int(end.suspicion) for end in suspects],
     )
-    return {row["job_id"]: alone(row["route"]) for row in rows if is_to_run_alone(row["suspicion"])}
+    apart = [row for row in rows if is_to_run_alone(row["suspicion"])]
+    for row in apart:
+        if not runs_alone(row["route"]):
+            known = {"job_id": str(row["job_id"]), "user_id": str(row["user_id"])}
+            _log.warning("a job runs in a process of its own from now on", extra=known)
+    return {row["job_id"]: alone(row["route"]) for row in apart}
 
 
 def lost_with_its_worker(row: Row, now: float) -> Finish:
@@ -61,7 +66,7 @@ def lost_with_its_worker(row: Row, now: float) -> Finish:
         row["attempts"],
         row["max_attempts"],
         cancel_requested=row["cancel_requested"],
-        to_blame=row["to_blame"],
+        to_blame=_is_to_blame(row),
     )
     error = f"lost: the worker {row['worker_id']} stopped answering"
     failed = settlement.status is Status.FAILED
@@ -77,11 +82,20 @@ def lost_with_its_worker(row: Row, now: float) -> Finish:
     )
 
 
+def _is_to_blame(row: Row) -> bool:
+    return row["ran_alone"] or row["job_id"] in row["blamed"]
+
+
 def _suspicion(row: Row, settlement: Settlement) -> Suspicion:
-    """What a loss says against a job that goes on, unless the loss itself counts."""
-    if row["to_blame"] or settlement.status is not Status.QUEUED:
+    """What a loss says against a job that goes on; one that ran alone does so already."""
+    if row["ran_alone"] or settlement.status is not Status.QUEUED:
         return Suspicion.NONE
-    return Suspicion.KNOWN_END if row["end_known"] else Suspicion.UNEXPLAINED
+    return suspicion_of(
+        row["job_id"],
+        end_known=row["end_known"],
+        blamed=row["blamed"],
+        suspected=row["suspected"],
+    )
 
 
 def tell_lost(row: Row, end: Finish) -> None:
@@ -95,6 +109,6 @@ def tell_lost(row: Row, end: Finish) -> None:
             "attempt": row["number"],
             "worker": row["worker_id"],
             "user_id": str(row["user_id"]),
-            "counts": row["to_blame"],
+            "counts": _is_to_blame(row),
         },
     )

@@ -231,10 +231,13 @@ class Beats(Protocol):
     ) -> Beat:
         """As `Workers.beat`; one call at a time."""
 
-    async def end(self, worker_ids: Sequence[str], blamed: Sequence[UUID]) -> None:
+    async def end(
+        self, worker_ids: Sequence[str], blamed: Sequence[UUID], suspected: Sequence[UUID] = ()
+    ) -> None:
         """These processes are gone: their leases are rescued at once.
 
-        The loss counts for the blamed jobs. The first call about a process is the one that counts.
+        The loss counts for the blamed jobs, and the suspected ones run alone from now on. The first
+        call about a process is the one that counts.
         """
 
     async def close(self) -> None:

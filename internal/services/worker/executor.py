@@ -137,7 +137,7 @@ class Executor:
             self._completer.put_last(expired(running))
 
     def _stopped(self, running: Running) -> End:
-        if running.is_suspect and self._slots.is_alone:
+        if running.suspicion and self._slots.is_alone:
             return ENDED_ITS_PROCESS
         return RELEASED
 

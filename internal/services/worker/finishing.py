@@ -40,7 +40,7 @@ def finish_of(running: Running, end: End) -> Finish:
     error = kept(end.error)
     report(running, end, settlement)
     failed = settlement.status is Status.FAILED or end.is_misfit
-    is_suspect = running.is_suspect and end.outcome is Outcome.RELEASED
+    is_released = end.outcome is Outcome.RELEASED
     return Finish(
         lease=running.lease,
         outcome=end.outcome,
@@ -54,7 +54,7 @@ def finish_of(running: Running, end: End) -> Finish:
         failure=failure_of(running.job.user_id, running.job.type, error) if failed else None,
         is_held=is_held,
         is_misfit=end.is_misfit,
-        suspicion=Suspicion.KNOWN_END if is_suspect else Suspicion.NONE,
+        suspicion=running.suspicion if is_released else Suspicion.NONE,
     )
 
 

@@ -14,6 +14,7 @@ from uuid import UUID
 import msgspec
 
 from internal.domain.attempt_log import MAX_LINE_CHARS, MAX_NOTE_CHARS, share_of, text_of
+from internal.domain.blame import Suspicion
 from internal.domain.handlers import Parent
 from internal.domain.ids import new_worker_id
 from internal.domain.ports.work import ClaimedJob, Lease, LoggedLine, Progress
@@ -56,7 +57,7 @@ class Running(msgspec.Struct, eq=False):
     abandoned: bool = False
     lost: bool = False
     stopped: bool = False
-    is_suspect: bool = False
+    suspicion: Suspicion = Suspicion.NONE
     timed_out: bool = False
     report: Progress | None = None
     report_noted: Progress | None = None
@@ -157,14 +158,14 @@ class Running(msgspec.Struct, eq=False):
         """Whether its thread goes on, as nothing can stop it."""
         return self.thread is not None and not self.thread.done()
 
-    def stop(self, *, is_suspect: bool = False) -> None:
+    def stop(self, suspicion: Suspicion = Suspicion.NONE) -> None:
         """Stop it; a task that is canceled before its first step would never get to its end.
 
         Args:
-            is_suspect: whether its process was told to end by a signal that its job may have sent.
+            suspicion: that its job has sent the signal that told its process to end.
         """
         self.stopped = True
-        self.is_suspect = is_suspect
+        self.suspicion = suspicion
         if self.started and self.task is not None:
             self._tell()
 

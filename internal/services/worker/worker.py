@@ -14,7 +14,7 @@ from uuid import UUID
 
 import msgspec
 
-from internal.domain.blame import alone
+from internal.domain.blame import Suspicion, alone, suspicion_of
 from internal.domain.errors import UnavailableError
 from internal.domain.handlers import Handlers
 from internal.domain.ports.feed import Topic, Wakeups
@@ -28,9 +28,10 @@ from internal.services.worker.heartbeat import Heartbeat, Watched
 from internal.services.worker.lag import Lag
 from internal.services.worker.producer import Producer
 from internal.services.worker.report import Report
-from internal.services.worker.running import PATIENCE_S
+from internal.services.worker.running import PATIENCE_S, Running
 from internal.services.worker.scribe import Scribe
 from internal.services.worker.slots import Slots
+from internal.services.worker.supervision import Marks
 from internal.services.worker.watchdog import Watchdog
 
 NEWS_EVERY: Final = timedelta(seconds=1)
@@ -151,12 +152,19 @@ class Worker:
         _log.info("waiting for running jobs", extra={"jobs": len(self._slots.running)})
         await self._ended(self._settings.shutdown_grace.total_seconds())
         left = list(self._slots.running)
-        is_suspect = not (self.is_worn_out or self._supervision.stop_asked)
         for running in left:
-            running.stop(is_suspect=is_suspect)
+            running.stop(self._suspicion(running.job_id, left))
         if left:
             _log.info("releasing jobs that did not end in time", extra={"jobs": len(left)})
             await self._ended(2 * PATIENCE_S)
+
+    def _suspicion(self, job_id: UUID, left: Sequence[Running]) -> Suspicion:
+        """That a job has sent the signal which ends this process."""
+        if self.is_worn_out or self._supervision.stop_asked:
+            return Suspicion.NONE
+        began_last = UUID(bytes=bytes(self._supervision.marks[Marks.STARTED]))
+        suspected = [each.job_id for each in left if each.job_id == began_last]
+        return suspicion_of(job_id, end_known=True, blamed=(), suspected=suspected)
 
     async def _ended(self, within_s: float) -> None:
         tasks = {each.task for each in self._slots.running if each.task is not None}

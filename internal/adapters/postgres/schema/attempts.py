@@ -39,6 +39,7 @@ worker = Table(
     Column("lag_ms", Integer, nullable=False, server_default=text("0")),
     Column("end_known", Boolean, nullable=False, server_default=text("false")),
     Column("blamed", ARRAY(Uuid), nullable=False, server_default=text("'{}'")),
+    Column("suspected", ARRAY(Uuid), nullable=False, server_default=text("'{}'")),
     Column("alone", Boolean, nullable=False, server_default=text("false")),
 )
 

@@ -4,9 +4,10 @@ with dead as materialized (
   select * from worker where expires_at <= now()
 )
 select job_id, user_id, token, attempts, number, max_attempts, worker_id,
-       (select alone or lease.job_id = any(blamed) from dead where id = lease.worker_id)
-         as to_blame,
+       (select alone from dead where id = lease.worker_id) as ran_alone,
        (select end_known from dead where id = lease.worker_id) as end_known,
+       (select blamed from dead where id = lease.worker_id) as blamed,
+       (select suspected from dead where id = lease.worker_id) as suspected,
        (select type from job where id = lease.job_id and user_id = lease.user_id) as type,
        cancel_requested_at is not null as cancel_requested,
        date_part('epoch', now() - since) * 1000 as ran_ms

@@ -1,5 +1,5 @@
 -- Add to the suspicion against jobs that are leased. $1 jobs, $2 the token of each, $3 how much.
--- Answers with what stands against each by now, and by which route it came.
+-- Answers with whose each is, what stands against it by now, and by which route it came.
 with input as (
   select * from unnest($1::uuid[], $2::bigint[], $3::int[]) as i(job_id, token, more)
 ),
@@ -21,4 +21,4 @@ noted as (
   on conflict (job_id) do update set suspicion = s.suspicion + excluded.suspicion
   returning job_id, suspicion
 )
-select job_id, suspicion, route from noted join leased using (job_id)
+select job_id, user_id, suspicion, route from noted join leased using (job_id)
