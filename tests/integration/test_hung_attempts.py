@@ -66,11 +66,32 @@ class Stubborn:
         @handler("stubborn")
         def stubborn(job: Payload, ctx: JobContext) -> str:
             self._begin(ctx)
-            self._end.wait(60)
-            self.at_once -= 1
-            return "too late"
+            return self._work()
 
         return stubborn
+
+    def awaited_thread_handler(self) -> Handler:
+        @handler("stubborn")
+        async def stubborn(job: Payload, ctx: JobContext) -> str:
+            self._begin(ctx)
+            return await asyncio.to_thread(self._work)
+
+        return stubborn
+
+    def forgotten_thread_handler(self) -> Handler:
+        """Succeeds at once, and what it began goes on."""
+
+        @handler("stubborn")
+        async def stubborn(job: Payload, ctx: JobContext) -> None:
+            self._begin(ctx)
+            asyncio.get_running_loop().run_in_executor(None, self._work)
+
+        return stubborn
+
+    def _work(self) -> str:
+        self._end.wait(60)
+        self.at_once -= 1
+        return "too late"
 
     def _begin(self, ctx: JobContext) -> None:
         self.starts.append(ctx.attempt)
@@ -85,7 +106,9 @@ async def stubborn() -> AsyncIterator[Stubborn]:
     stubborn.let_end()
 
 
-kinds = pytest.mark.parametrize("kind", [Stubborn.async_handler, Stubborn.thread_handler])
+kinds = pytest.mark.parametrize(
+    "kind", [Stubborn.async_handler, Stubborn.thread_handler, Stubborn.awaited_thread_handler]
+)
 Kind = Callable[[Stubborn], Handler]
 
 
@@ -207,6 +230,24 @@ async def test_a_place_under_a_limit_stays_taken_until_the_work_has_ended(
         await becomes(store, actor, first, Status.FAILED)
         await store.upkeep.admit(100)
         assert (await store.job(actor, second)).status is Status.QUEUED
+        stubborn.let_end()
+        await becomes(store, actor, second, Status.SUCCEEDED)
+
+    assert stubborn.most_at_once == 1
+
+
+async def test_a_place_stays_taken_while_a_thread_of_a_job_that_succeeded_works(
+    store: Store, stubborn: Stubborn
+) -> None:
+    actor = await store.a_user()
+    await store.queues.set(actor, "q", QueueSettings(max_running=1))
+    async with running_worker(store, [stubborn.forgotten_thread_handler()]):
+        first = await submit(store, actor, queue="q")
+        second = await submit(store, actor, queue="q")
+        await becomes(store, actor, first, Status.SUCCEEDED)
+        await store.upkeep.admit(100)
+        assert (await store.job(actor, second)).status is Status.QUEUED
+        assert await violations(store) == {}
         stubborn.let_end()
         await becomes(store, actor, second, Status.SUCCEEDED)
 

@@ -158,7 +158,7 @@ class PostgresWork:
 
 
 def _is_plain_success(end: Finish) -> bool:
-    return end.outcome is Outcome.SUCCEEDED and end.error is None
+    return end.outcome is Outcome.SUCCEEDED and end.error is None and not end.is_held
 
 
 def _successes(ends: Sequence[Finish], now: float) -> tuple[list[Any], ...]:

@@ -68,7 +68,8 @@ class Completer:
 
     def put_last(self, end: Finish) -> None:
         """Hand over an end without waiting, for an executor that is being stopped."""
-        lane = self._succeeded if end.outcome is Outcome.SUCCEEDED else self._others
+        is_plain = end.outcome is Outcome.SUCCEEDED and not end.is_held
+        lane = self._succeeded if is_plain else self._others
         lane.append(end)
         self._arrived.set()
 
@@ -170,8 +171,7 @@ class Completer:
 
     def _put_off(self, end: Finish) -> None:
         """Let the others go first: it may wait for what another session has locked."""
-        (self._succeeded if end.outcome is Outcome.SUCCEEDED else self._others).append(end)
-        self._arrived.set()
+        self.put_last(end)
 
     async def _flush_bare(self, end: Finish) -> None:
         job = {"job_id": str(end.lease.job_id)}

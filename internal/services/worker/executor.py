@@ -29,6 +29,7 @@ from internal.services.worker.finishing import (
     finish_of,
     timed_out,
 )
+from internal.services.worker.loop_threads import ATTEMPT
 from internal.services.worker.running import Running
 from internal.services.worker.slots import Slots
 from internal.services.worker.supervision import Marks
@@ -124,6 +125,9 @@ class Executor:
         running.thread.add_done_callback(partial(self._let_go, running))
 
     def _let_go(self, running: Running, _ended: asyncio.Future[Any]) -> None:
+        if running.thread is not None and not running.thread.done():
+            running.thread.add_done_callback(partial(self._let_go, running))
+            return
         if not running.lost:
             self._completer.let_go(running.lease)
         self._slots.recover(running)
@@ -171,6 +175,7 @@ class Executor:
         return call
 
     async def _call(self, call: Call, payload: Any, running: Running) -> End:
+        ATTEMPT.set(running)  # 0.1 us; the attempt's context is its own
         try:
             if call.is_async:
                 value = await call.function(payload, running)

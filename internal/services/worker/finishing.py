@@ -69,6 +69,7 @@ def _success(running: Running, end: End) -> Finish:
         result=end.result,
         progress=running.report,
         lines=running.last_lines(),
+        is_held=running.thread is not None and running.works_on,
     )
 
 

@@ -63,8 +63,9 @@ class Running(msgspec.Struct, eq=False):
     report_noted: Progress | None = None
     lines: AttemptLog | None = None
     task: asyncio.Task[None] | None = None
+    # Done when the threads that work for it have ended: a sync handler's, or those of an async one.
     thread: asyncio.Future[Any] | None = None
-    # Native, of a sync handler that has begun.
+    # Native, of the thread that began last.
     thread_id: int = 0
 
     def __repr__(self) -> str:
@@ -155,7 +156,7 @@ class Running(msgspec.Struct, eq=False):
 
     @property
     def works_on(self) -> bool:
-        """Whether its thread goes on, as nothing can stop it."""
+        """Whether a thread of its goes on, as nothing can stop it."""
         return self.thread is not None and not self.thread.done()
 
     def stop(self, suspicion: Suspicion = Suspicion.NONE) -> None:

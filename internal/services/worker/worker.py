@@ -26,6 +26,7 @@ from internal.services.worker.executor import Executor
 from internal.services.worker.heart import Heart
 from internal.services.worker.heartbeat import Heartbeat, Watched
 from internal.services.worker.lag import Lag
+from internal.services.worker.loop_threads import LoopThreads
 from internal.services.worker.producer import Producer
 from internal.services.worker.report import Report
 from internal.services.worker.running import PATIENCE_S, Running
@@ -104,6 +105,8 @@ class Worker:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop` is set or the process is worn out, then end gracefully."""
+        loop = asyncio.get_running_loop()
+        loop.set_default_executor(LoopThreads(loop, self._slots.marks))
         async with asyncio.TaskGroup() as group:
             beating = group.create_task(self._beat(), name="heartbeat")
             background = [
