@@ -64,6 +64,6 @@ async def run(settings: Settings, process: Process) -> int:
 
 def _ended(worker: Worker) -> int:
     if worker.is_worn_out:
-        _log.error("too many handlers hang: this process ends, to be replaced")
+        _log.error("%s: this process ends, to be replaced", worker.wear)
         return ExitCode.RECYCLE
     return ExitCode.OK

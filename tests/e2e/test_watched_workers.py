@@ -89,6 +89,22 @@ def _logged(serve: Windlass, text: str, key: str = "event") -> list[dict[str, An
     return [line for line in lines if text in str(line.get(key, ""))]
 
 
+@pytest.mark.parametrize("type_", ["in_thread", "to_thread"])
+async def test_a_worker_that_can_start_no_thread_is_replaced_and_no_job_pays(
+    serve: Windlass, ada: Customer, type_: str
+) -> None:
+    (before,) = _workers_of(serve)
+    said_before = len(_logged(serve, "no thread can be started: this process ends"))
+    await _run(ada, "thread_eater")
+    in_need = await ada.submit(3, type=type_, max_attempts=1)
+
+    for each in in_need:
+        job = await _end_of(ada, each)
+        assert (job["status"], job["attempts"], job["result"]) == ("succeeded", 0, "handler")
+    assert is_gone(before)
+    assert len(_logged(serve, "no thread can be started: this process ends")) == said_before + 1
+
+
 @pytest.mark.parametrize(
     ("type_", "said"),
     [

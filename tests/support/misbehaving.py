@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -126,6 +127,22 @@ async def exits(job: Payload, ctx: JobContext) -> str:
             await leave()
     await asyncio.sleep(0.2)
     return "survived"
+
+
+@handler("thread_eater")
+async def thread_eater(job: Payload, ctx: JobContext) -> None:
+    """No more threads start, as when there are too many: no memory has room for their stacks."""
+    threading.stack_size(1 << 46)
+
+
+@handler("in_thread")
+def in_thread(job: Payload, ctx: JobContext) -> str:
+    return threading.current_thread().name
+
+
+@handler("to_thread")
+async def to_thread(job: Payload, ctx: JobContext) -> str:
+    return await asyncio.to_thread(lambda: threading.current_thread().name)
 
 
 @handler("raises")

@@ -33,10 +33,12 @@ from internal.services.worker.loop_threads import ATTEMPT
 from internal.services.worker.running import Running
 from internal.services.worker.slots import Slots
 from internal.services.worker.supervision import Marks
-from internal.services.worker.threads import call_in_thread, marked
+from internal.services.worker.threads import NoThreadError, call_in_thread, marked
 
 # The type has no handler here. Only this object is meant, whatever it says.
 MISPLACED: Final = End(Outcome.RELEASED, error="no handler")
+
+NO_THREAD: Final = End(Outcome.RELEASED, error="released: its process could not start a thread")
 
 # As a name of its own: to look it up in the class takes longer than to write there.
 STARTED: Final = Marks.STARTED
@@ -166,6 +168,13 @@ class Executor:
             return MISPLACED
         return await self._call(call, payload, running)
 
+    def _without_thread(self, error: NoThreadError) -> End:
+        """It is not the job's fault, and the next one would fare no better here."""
+        if not self._slots.is_closed:
+            self._slots.is_closed = True
+            _log.error("no job starts here any more: %s", error)
+        return NO_THREAD
+
     def _prepare(self, type_: str) -> Call | None:
         handler = self._handlers.get(type_)
         if handler is None:
@@ -192,6 +201,8 @@ class Executor:
             if _is_being_stopped(error):
                 raise
             return timed_out(running) if running.timed_out else raised(error, running)
+        except NoThreadError as error:
+            return self._without_thread(error)
         except BaseException as error:  # noqa: BLE001 - whatever an operator's code raises
             return raised(error, running)
 

@@ -36,6 +36,8 @@ class Slots:
         self.retiring: list[Identity] = []
         self.running: set[Running] = set()
         self.hung: set[Running] = set()
+        # No job may start any more: the process is to be replaced.
+        self.is_closed = False
         self.marks: bytearray | mmap = bytearray(Marks.SIZE)
         self._long: deque[Running] = deque(maxlen=REMEMBERED)
         self.freed: Callable[[], None] = lambda: None
@@ -53,7 +55,7 @@ class Slots:
     @property
     def free(self) -> int:
         """How many more jobs may start; work that outlived its attempt keeps its slot."""
-        return self.size - len(self.hung) - len(self.running)
+        return 0 if self.is_closed else self.size - len(self.hung) - len(self.running)
 
     def release(self, running: Running) -> None:
         """An attempt has ended, and so has its work: its slot is free."""

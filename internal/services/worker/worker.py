@@ -99,9 +99,17 @@ class Worker:
 
     @property
     def is_worn_out(self) -> bool:
-        """Whether the work of so many ended attempts goes on that it should be replaced."""
+        """Whether it should be replaced."""
+        return self.wear is not None
+
+    @property
+    def wear(self) -> str | None:
+        """Why it should be replaced, if it should."""
+        if self._slots.is_closed:
+            return "no thread can be started"
+        # The work of ended attempts goes on.
         hung = len(self._slots.hung)
-        return hung > 0 and 2 * hung >= self._slots.size
+        return "too many handlers hang" if hung > 0 and 2 * hung >= self._slots.size else None
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop` is set or the process is worn out, then end gracefully."""
