@@ -6,13 +6,16 @@ import asyncio
 import threading
 from collections.abc import Iterator
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
+from internal.adapters.handlers.egress import LOOK_UPS_AT_ONCE, SystemResolver
 from internal.domain.declaring import handler
 from internal.domain.handlers import Handler, JobContext
 from internal.domain.jobs import Outcome, Status
 from internal.services.worker.loop_threads import LoopThreads
+from internal.services.worker.threads import NoThreadError
 from tests.support.work import Process, a_claimed_job
 
 Payload = dict[str, Any]
@@ -77,6 +80,15 @@ async def test_a_thread_that_a_handler_starts_by_itself_is_its_own_affair() -> N
     (end,) = process.ends.recorded
     assert (end.outcome, end.settlement.attempts) == (Outcome.FAILED, 1)
     assert process.slots.free == 4
+
+
+@pytest.mark.usefixtures("no_threads")
+async def test_a_look_up_that_has_no_thread_leaves_its_place_to_the_next() -> None:
+    resolver, user = SystemResolver(seconds=1), uuid4()
+    asked = [resolver.resolve(user, "example.com", 80) for _ in range(LOOK_UPS_AT_ONCE + 1)]
+    answers = await asyncio.gather(*asked, return_exceptions=True)
+
+    assert {type(each) for each in answers} == {NoThreadError}
 
 
 async def test_an_error_of_a_handlers_own_that_reads_the_same_counts() -> None:

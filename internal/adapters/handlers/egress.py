@@ -14,7 +14,7 @@ from weakref import WeakValueDictionary
 import httpcore
 
 from internal.domain.outcomes import Fail, Retry
-from internal.services.worker.threads import call_in_thread
+from internal.services.worker.threads import NoThreadError, call_in_thread
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
@@ -96,6 +96,7 @@ class SystemResolver:
 
         Raises:
             Retry: when that takes too long, or other look-ups of the user do.
+            NoThreadError: when the process cannot start a thread.
         """
         room = self._rooms.get(user_id)
         if room is None:
@@ -103,12 +104,19 @@ class SystemResolver:
         try:
             async with asyncio.timeout(self._seconds):
                 await room.acquire()
-                asked = call_in_thread(self._look_up, host, port)
-                asked.add_done_callback(partial(_leave, room))
-                found = await asyncio.shield(asked)
+                found = await asyncio.shield(self._ask(room, host, port))
         except TimeoutError as error:
             raise Retry(f"the name {host} was not found within {self._seconds:g} s") from error
         return [str(socket_address[0]) for *_, socket_address in found]
+
+    def _ask(self, room: asyncio.Semaphore, host: str, port: int) -> asyncio.Future[Any]:
+        try:
+            asked = call_in_thread(self._look_up, host, port)
+        except NoThreadError:
+            room.release()
+            raise
+        asked.add_done_callback(partial(_leave, room))
+        return asked
 
 
 def _leave(room: asyncio.Semaphore, asked: asyncio.Future[Any]) -> None:
