@@ -13,12 +13,13 @@ from typing import Any, Final
 import uvloop
 
 from internal.bootstrap.link import STACKS_SIGNAL
+from internal.services.worker.loop_threads import LoopThreads
 
 OURS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 class Loop(uvloop.Loop):
-    """Knows the sockets that it connected."""
+    """Knows the sockets that it connected, and keeps its default executor."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -35,6 +36,14 @@ class Loop(uvloop.Loop):
         made = await super().create_unix_connection(*args, **kwargs)
         self._connected.add(made[0])
         return made
+
+    def set_default_executor(self, executor: Any) -> None:
+        """Take ours only: a handler's own would be that of all users, and no attempt's."""
+        if isinstance(executor, LoopThreads):
+            super().set_default_executor(executor)
+
+    async def shutdown_default_executor(self, *_: object, **__: object) -> None:
+        """Do nothing: a handler that calls this would end it for all users."""
 
     def descriptors(self) -> list[int]:
         """The sockets that are open."""

@@ -105,6 +105,16 @@ async def test_a_worker_that_can_start_no_thread_is_replaced_and_no_job_pays(
     assert len(_logged(serve, "no thread can be started: this process ends")) == said_before + 1
 
 
+async def test_a_handler_takes_no_threads_from_the_others(serve: Windlass, ada: Customer) -> None:
+    worker = _worker_of(serve)
+    assert (await _run(ada, "new_executor"))["status"] == "succeeded"
+
+    job = await _run(ada, "to_thread")
+
+    assert (job["status"], job["result"]) == ("succeeded", "handler")
+    assert _worker_of(serve) == worker
+
+
 @pytest.mark.parametrize(
     ("type_", "said"),
     [

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -143,6 +144,14 @@ def in_thread(job: Payload, ctx: JobContext) -> str:
 @handler("to_thread")
 async def to_thread(job: Payload, ctx: JobContext) -> str:
     return await asyncio.to_thread(lambda: threading.current_thread().name)
+
+
+@handler("new_executor")
+async def new_executor(job: Payload, ctx: JobContext) -> None:
+    """Replaces the threads of all jobs by one of its own, and ends even that."""
+    loop = asyncio.get_running_loop()
+    loop.set_default_executor(ThreadPoolExecutor(1, thread_name_prefix="own"))
+    await loop.shutdown_default_executor()
 
 
 @handler("raises")
