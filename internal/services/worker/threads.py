@@ -8,6 +8,7 @@ from collections.abc import Callable
 from mmap import mmap
 from typing import Any
 
+from internal.services.worker.context import Context
 from internal.services.worker.running import Running
 from internal.services.worker.supervision import Marks
 
@@ -18,7 +19,7 @@ def marked(
     """Call a sync handler in the thread that this runs in, once the supervisor can know it."""
     running.thread_id = threading.get_native_id()
     marks[Marks.IN_THREAD] = Marks.in_thread(running.job_id, running.thread_id)
-    return function(payload, running)
+    return function(payload, Context(running))
 
 
 def call_in_thread(function: Callable[..., Any], *arguments: Any) -> asyncio.Future[Any]:
