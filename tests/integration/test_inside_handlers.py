@@ -479,3 +479,39 @@ async def test_a_result_of_a_mebibyte_is_kept_and_a_larger_one_fails_for_good(
         "the handler's result has 1,048,577 bytes; at most 1,048,576 are kept"
     )
     assert failed["attempts"] == 1, "trying again would not help"
+
+
+async def test_what_a_handler_stores_on_its_context_spoils_nothing_for_its_neighbours(
+    api: Api, elsewhere: Store
+) -> None:
+    user, gate = await api.a_user(), Gate()
+
+    @handler("stores")
+    async def stores(job: Payload, ctx: JobContext) -> None:
+        try:
+            setattr(ctx, job["name"], {"a": 1})
+        finally:
+            await gate.passed()
+
+    @handler("logs")
+    async def logs(job: Payload, ctx: JobContext) -> None:
+        ctx.log("seen while it runs")
+        await gate.passed()
+
+    async with working(elsewhere, stores, logs):
+        bad = [
+            await submit(user, type="stores", payload={"name": name}, max_attempts=1)
+            for name in ("lines", "report", "deadline", "job")
+        ]
+        for each in bad:
+            await becomes(user, each, "running")
+        good = await submit(user, type="logs")
+
+        async def is_seen() -> bool:
+            return await lines_of(user, good) == ["seen while it runs"]
+
+        await eventually(is_seen)
+        gate.open()
+        ended = [await becomes(user, each, "failed") for each in bad]
+
+    assert {each["last_error"].partition(":")[0] for each in ended} == {"AttributeError"}

@@ -56,6 +56,16 @@ async def translating(job: Payload, ctx: JobContext) -> None:
         raise ValueError("interrupted") from None
 
 
+class Uncancelable(asyncio.Future[None]):
+    def cancel(self, msg: Any = None) -> bool:
+        raise SystemExit("not now")
+
+
+@handler("uncancelable")
+async def uncancelable(job: Payload, ctx: JobContext) -> None:
+    await Uncancelable()
+
+
 @handler("own timeout")
 async def own_timeout(job: Payload, ctx: JobContext) -> None:
     async with asyncio.timeout(0):
@@ -64,7 +74,7 @@ async def own_timeout(job: Payload, ctx: JobContext) -> None:
 
 @pytest.fixture
 async def watched() -> AsyncIterator[Watched]:
-    watched = Watched(endless, stubborn, translating, own_timeout)
+    watched = Watched(endless, stubborn, translating, own_timeout, uncancelable)
     living = asyncio.create_task(watched.deadlines.run())
     yield watched
     living.cancel()
@@ -91,6 +101,16 @@ async def test_a_timeout_of_the_handlers_own_is_a_failure(watched: Watched) -> N
     end = await watched.end_of("own timeout", timeout_ms=60_000)
 
     assert (end.outcome, (end.error or "").splitlines()[0]) == (Outcome.FAILED, "TimeoutError")
+
+
+async def test_what_cannot_be_told_to_stop_is_given_up_and_the_others_still_have_deadlines(
+    watched: Watched,
+) -> None:
+    await watched.process.start(a_claimed_job("uncancelable", timeout_ms=BRIEF_MS))
+    await eventually(lambda: len(watched.process.slots.hung) == 1)
+
+    assert (await watched.end_of("endless")).outcome is Outcome.TIMED_OUT
+    assert [end.outcome for end in watched.process.ends.recorded] == [Outcome.TIMED_OUT] * 2
 
 
 async def test_a_stop_that_comes_with_the_timeout_releases() -> None:

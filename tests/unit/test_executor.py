@@ -77,6 +77,24 @@ async def wordless(job: Payload, ctx: JobContext) -> None:
     raise WordlessError
 
 
+@handler("cancels itself")
+async def cancels_itself(job: Payload, ctx: JobContext) -> None:
+    own_task().cancel()
+    await asyncio.sleep(60)
+
+
+@handler("cancels itself later")
+async def cancels_itself_later(job: Payload, ctx: JobContext) -> None:
+    asyncio.get_running_loop().call_later(0.001, own_task().cancel)
+    await asyncio.sleep(60)
+
+
+@handler("cancels itself as it fails")
+async def cancels_itself_as_it_fails(job: Payload, ctx: JobContext) -> None:
+    own_task().cancel()
+    raise TimeoutError("too slow")
+
+
 @handler("picky")
 async def picky(job: Picky, ctx: JobContext) -> None: ...
 
@@ -101,6 +119,9 @@ async def noop(job: Payload, ctx: JobContext) -> str:
         (exit_thread, "SystemExit: exit"),
         (stop_iteration, "RuntimeError: the handler raised StopIteration"),
         (own_cancel_thread, "CancelledError"),
+        (cancels_itself, "CancelledError"),
+        (cancels_itself_later, "CancelledError"),
+        (cancels_itself_as_it_fails, "TimeoutError: too slow"),
         (wordless, "WordlessError"),
     ],
     ids=lambda each: each.type if isinstance(each, Handler) else "",
@@ -207,6 +228,12 @@ async def test_a_stop_does_not_forget_how_an_attempt_ended_that_waits_to_be_reco
     await process.completer.run_once()
 
     assert [end.outcome for end in process.ends.recorded] == [Outcome.SUCCEEDED] * 2
+
+
+def own_task() -> asyncio.Task[Any]:
+    task = asyncio.current_task()
+    assert task is not None
+    return task
 
 
 def task_of(running: Running) -> asyncio.Task[None]:

@@ -17,6 +17,7 @@ from internal.services.worker.running import Running
 
 MAX_LOGGED_CHARS: Final = 2_000
 REPORTED: Final = COUNTED | {Outcome.LOST}
+ASKED: Final = (Retry, Fail, Snooze)
 
 _log = logging.getLogger(__name__)
 
@@ -38,20 +39,25 @@ RELEASED: Final = End(Outcome.RELEASED)
 
 def returned(value: Any) -> End:
     """How an attempt ended whose handler returned this."""
-    if isinstance(value, Retry | Fail | Snooze):
-        return _asked(value)
     try:
+        if issubclass(type(value), ASKED):
+            return _asked(value)
         return End(Outcome.SUCCEEDED, result=written(value))
     except UnwritableError as error:
         return End(Outcome.FAILED, error=str(error), permanent=True)
+    except BaseException as error:  # noqa: BLE001 - attributes of an author's own subclass
+        return _unreadable(value, error)
 
 
 def raised(error: BaseException, running: Running) -> End:
     """How an attempt ended whose handler raised this."""
-    if isinstance(error, Retry | Fail | Snooze):
-        return _asked(error)
-    outcome = Outcome.CANCELED if running.cancel_requested else Outcome.FAILED
-    return End(outcome, error=error_text(error))
+    try:
+        if issubclass(type(error), ASKED):
+            return _asked(error)
+        outcome = Outcome.CANCELED if running.cancel_requested else Outcome.FAILED
+        return End(outcome, error=error_text(error))
+    except BaseException as fault:  # noqa: BLE001 - as above
+        return _unreadable(error, fault)
 
 
 def kept(error: str | None) -> str | None:
@@ -72,24 +78,29 @@ def report(running: Running, end: End, settlement: Settlement) -> None:
     _log.info(what, extra={**ids, **counts, **worker, "error": error})
 
 
-def _asked(outcome: Retry | Fail | Snooze) -> End:
-    # Whatever an author's own subclass made of the delay.
-    match outcome:
-        case Retry():
-            after = _delay(outcome, "after")
-            delay = None if after is None else bounded(after)
-            return End(Outcome.FAILED, error=_words(outcome), retry_after=delay)
-        case Fail():
-            return End(Outcome.FAILED, error=_words(outcome), permanent=True)
-        case Snooze():
-            wait = _delay(outcome, "for_") or SHORTEST_SNOOZE
-            return End(Outcome.RELEASED, retry_after=bounded(wait, SHORTEST_SNOOZE))
+def _asked(outcome: BaseException) -> End:
+    # By the type, since an object may say any other class of itself.
+    kind = type(outcome)
+    if issubclass(kind, Retry):
+        after = _delay(outcome, "after")
+        delay = None if after is None else bounded(after)
+        return End(Outcome.FAILED, error=_words(outcome), retry_after=delay)
+    if issubclass(kind, Fail):
+        return End(Outcome.FAILED, error=_words(outcome), permanent=True)
+    wait = _delay(outcome, "for_") or SHORTEST_SNOOZE
+    return End(Outcome.RELEASED, retry_after=bounded(wait, SHORTEST_SNOOZE))
 
 
-def _delay(outcome: Exception, name: str) -> timedelta | None:
+def _delay(outcome: BaseException, name: str) -> timedelta | None:
+    """Whatever an author's own subclass made of the delay, as a plain one."""
     delay = getattr(outcome, name, None)
-    return delay if isinstance(delay, timedelta) else None
+    return timedelta.__pos__(delay) if isinstance(delay, timedelta) else None
 
 
-def _words(outcome: Exception) -> str:
+def _unreadable(thing: object, fault: BaseException) -> End:
+    what = f"{kind_of(thing)}, of which the worker could not read more: {kind_of(fault)}"
+    return End(Outcome.FAILED, error=what)
+
+
+def _words(outcome: BaseException) -> str:
     return message(outcome) or kind_of(outcome)

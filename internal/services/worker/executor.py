@@ -16,6 +16,7 @@ from internal.domain.inputs import misfit
 from internal.domain.jobs import Outcome
 from internal.domain.misfits import MISFIT
 from internal.services.worker.completer import Completer
+from internal.services.worker.context import Context
 from internal.services.worker.ends import (
     NO_RESULT,
     RELEASED,
@@ -42,6 +43,7 @@ NO_THREAD: Final = End(Outcome.RELEASED, error="released: its process could not 
 
 # As a name of its own: to look it up in the class takes longer than to write there.
 STARTED: Final = Marks.STARTED
+UNREADABLE: Final = End(Outcome.FAILED, error="how the attempt ended could not be read")
 
 _log = logging.getLogger(__name__)
 
@@ -74,11 +76,8 @@ class Executor:
     async def _run(self, running: Running) -> None:
         end: End | None = None
         try:
-            if running.stopped:
-                self._hand_back(running)
-                return
-            if running.job.expired:
-                self._give_up(running)
+            if running.stopped or running.job.expired:
+                self._pass_over(running)
                 return
             running.begin()
             self._slots.marks[STARTED] = running.job.id.bytes  # 0.2 us
@@ -96,8 +95,10 @@ class Executor:
                     await self._completer.put(finish)
         except asyncio.CancelledError:
             # The worker stops and this attempt used up the grace, or its lease is lost.
-            if not running.abandoned:
-                self._record(running, end or self._stopped(running))
+            self._record_late(running, end or self._stopped(running))
+        except Exception:  # noqa: BLE001 - without an end it would run until this process ends
+            _log.exception("an attempt's end is unreadable", extra={"job_id": str(running.job_id)})
+            self._record_late(running, UNREADABLE)
         finally:
             if not running.abandoned:
                 self._leave(running)
@@ -113,6 +114,10 @@ class Executor:
         self._slots.hang(running)
         if running.task is not None:
             running.task.add_done_callback(partial(self._let_go, running))
+
+    def _record_late(self, running: Running, end: End) -> None:
+        if not running.abandoned:
+            self._record(running, end)
 
     def _record(self, running: Running, end: End) -> None:
         running.end()
@@ -138,8 +143,11 @@ class Executor:
         if not running.lost:
             self._completer.hand_back([(running.lease, running.job.attempts)], route)
 
-    def _give_up(self, running: Running) -> None:
-        if not running.lost:
+    def _pass_over(self, running: Running) -> None:
+        """Its handler is not called: this process stops, or the job is not worth running."""
+        if running.stopped:
+            self._hand_back(running)
+        elif not running.lost:
             self._completer.put_last(expired(running))
 
     def _stopped(self, running: Running) -> End:
@@ -187,7 +195,7 @@ class Executor:
         ATTEMPT.set(running)  # 0.1 us; the attempt's context is its own
         try:
             if call.is_async:
-                value = await call.function(payload, running)
+                value = await call.function(payload, Context(running))
             else:
                 marks = self._slots.marks
                 running.thread = call_in_thread(marked, call.function, payload, running, marks)
@@ -196,18 +204,14 @@ class Executor:
                 # A decorator or a plain function that only passes on what an async one gave it.
                 value = await value
             return NO_RESULT if value is None else returned(value)
-        except (asyncio.CancelledError, TimeoutError) as error:
-            running.forget_time_out()
-            if _is_being_stopped(error):
+        except asyncio.CancelledError as error:
+            # A handler may raise its own, and cancel its own task.
+            if running.stopped or running.abandoned:
                 raise
             return timed_out(running) if running.timed_out else raised(error, running)
         except NoThreadError as error:
             return self._without_thread(error)
+        except TimeoutError as error:
+            return timed_out(running) if running.timed_out else raised(error, running)
         except BaseException as error:  # noqa: BLE001 - whatever an operator's code raises
             return raised(error, running)
-
-
-def _is_being_stopped(error: BaseException) -> bool:
-    """Whether a CancelledError is meant for this task: a handler may raise its own."""
-    task = asyncio.current_task()
-    return isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling() > 0

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 import threading
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 from uuid import UUID
 
 import msgspec
 
-from internal.domain.attempt_log import MAX_LINE_CHARS, MAX_NOTE_CHARS, share_of, text_of
+from internal.domain.attempt_log import MAX_LINE_CHARS, MAX_NOTE_CHARS, kind_of, share_of, text_of
 from internal.domain.blame import Suspicion
-from internal.domain.handlers import Parent
 from internal.domain.ids import new_worker_id
 from internal.domain.ports.work import ClaimedJob, Lease, LoggedLine, Progress
 from internal.services.worker.attempt_log import AttemptLog
@@ -23,6 +23,8 @@ from internal.services.worker.attempt_log import AttemptLog
 NEVER: Final = math.inf
 # How long an attempt that was told to stop may take before it counts as hung.
 PATIENCE_S: Final = 1.0
+
+_log = logging.getLogger(__name__)
 
 
 class Tenant:
@@ -40,7 +42,7 @@ class Tenant:
 
 
 class Running(msgspec.Struct, eq=False):
-    """One attempt, buffered or in progress; it is the `JobContext` that the handler sees.
+    """One attempt, buffered or in progress; its handler sees it through a `Context`.
 
     `claimed`, `started`, `ended` and `deadline` are readings of the monotonic clock; 0 is not yet.
     """
@@ -68,10 +70,6 @@ class Running(msgspec.Struct, eq=False):
     # Native, of the thread that began last.
     thread_id: int = 0
 
-    def __repr__(self) -> str:
-        """Without the payload: handlers log their context."""
-        return f"<attempt {self.attempt} of job {self.job_id}>"
-
     @property
     def lease(self) -> Lease:
         """The right to record how it ends."""
@@ -93,24 +91,9 @@ class Running(msgspec.Struct, eq=False):
         return self.job.type
 
     @property
-    def attempt(self) -> int:
-        """Which start of the job this is, from 1."""
-        return self.job.number
-
-    @property
     def attempts(self) -> int:
         """Failed and lost attempts before this one."""
         return self.job.attempts
-
-    @property
-    def max_attempts(self) -> int:
-        """After how many failures the job fails for good."""
-        return self.job.max_attempts
-
-    @property
-    def parents(self) -> Mapping[str, Parent]:
-        """The jobs that this one waited for."""
-        return self.job.parents
 
     @property
     def canceled(self) -> bool:
@@ -179,18 +162,20 @@ class Running(msgspec.Struct, eq=False):
         """It has not stopped: what becomes of it does not count any more."""
         self.end()
         self.abandoned = True
-        if self.task is not None:
-            self.task.cancel()
+        self._cancel_task()
 
     def _tell(self) -> None:
         self.deadline = time.monotonic() + PATIENCE_S
-        if self.task is not None:
-            self.task.cancel()
+        self._cancel_task()
 
-    def forget_time_out(self) -> None:
-        """What still cancels its task after this was not the timeout."""
-        if self.timed_out and self.task is not None:
-            self.task.uncancel()
+    def _cancel_task(self) -> None:
+        if self.task is None:
+            return
+        try:
+            self.task.cancel()
+        except BaseException as error:  # noqa: BLE001 - what it awaits may be an author's own future
+            job = {"job_id": str(self.job_id), "type": self.type, "error": kind_of(error)}
+            _log.warning("a handler could not be told to stop", extra=job)
 
 
 class Identity:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from mmap import mmap
 from typing import Any
 
+from internal.services.worker.context import Context
 from internal.services.worker.running import Running
 from internal.services.worker.supervision import Marks
 
@@ -21,7 +22,7 @@ def marked(
 ) -> Any:
     """Call a sync handler in the thread that this runs in, once the supervisor can know it."""
     mark(running, marks)
-    return function(payload, running)
+    return function(payload, Context(running))
 
 
 def mark(running: Running, marks: bytearray | mmap) -> None:
