@@ -19,7 +19,7 @@ from internal.domain.attempt_log import (
     MAX_LINES,
     MAX_NOTE_CHARS,
 )
-from internal.services.worker.results import MAX_RESULT_BYTES
+from internal.services.worker.result_parts import MAX_RESULT_BYTES
 from tests.support.api import Api, SignedUp
 from tests.support.conditions import eventually
 from tests.support.routes import error_of, submit

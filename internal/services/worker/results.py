@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import math
-from collections.abc import Iterable, Iterator
-from enum import Enum
+from collections.abc import Iterator
 from itertools import islice
 from typing import Any, Final
 
 import msgspec
 
 from internal.domain.attempt_log import kind_of, text_of
+from internal.services.worker.result_parts import (
+    MAX_RESULT_BYTES,
+    MOST_COUNTED,
+    least_size,
+    parts_of,
+)
 
-# Room for 64 KiB of a fetched body even where each of its bytes becomes an escape of six.
-MAX_RESULT_BYTES: Final = 1024 * 1024
 # What the encoder takes depends on how deep the stack is already: somewhat less than a thousand.
 MAX_DEPTH: Final = 500
 MAX_LOOKED_AT: Final = 200_000
+# Of what is too large anyhow, to find out whether it holds itself.
+BRIEFLY: Final = 20_000
 SHOWN_STEPS: Final = 8
-MAX_STEP_CHARS: Final = 100
 
 _CANNOT: Final = "the handler's result cannot be written as JSON"
 
@@ -48,18 +51,21 @@ def written(value: Any) -> str:
         UnwritableError: naming the value at fault and where it is.
     """
     try:
+        _check_least_size(value)
         result = msgspec.json.encode(value)
-        if isinstance(value, msgspec.Raw):
-            msgspec.json.decode(result)  # taken as it is above
         text = result.decode()
+    except UnwritableError:
+        raise
     except RecursionError:
         deep = _fault(value, MAX_LOOKED_AT, MAX_DEPTH) or "it is nested too deep"
         raise UnwritableError(f"{_CANNOT}: {deep}") from None
+    except msgspec.DecodeError as error:
+        misspelt = _fault(value, MAX_LOOKED_AT, MAX_DEPTH) or text_of(error, 500)
+        raise UnwritableError(f"{_CANNOT}: {misspelt}") from None
     except Exception as error:
         raise UnwritableError(f"{_CANNOT}: {text_of(error, 500)}") from error
     if len(result) > MAX_RESULT_BYTES:
-        limit = f"at most {MAX_RESULT_BYTES:,} are kept"
-        raise UnwritableError(f"the handler's result has {len(result):,} bytes; {limit}")
+        raise UnwritableError(_too_large(len(result)))
     # The encoder writes null for numbers that JSON has no word for. Few results have a null, and to
     # look for one takes microseconds.
     if (
@@ -69,6 +75,17 @@ def written(value: Any) -> str:
     ):
         raise UnwritableError(f"{_CANNOT}: {fault}")
     return text
+
+
+def _check_least_size(value: Any) -> None:
+    if least_size(value) > MOST_COUNTED:
+        fault = _fault(value, BRIEFLY, MAX_DEPTH)
+        raise UnwritableError(f"{_CANNOT}: {fault}" if fault else _too_large(MOST_COUNTED))
+
+
+def _too_large(size: int) -> str:
+    known = f"{size:,}" if size != MOST_COUNTED else f"more than {size:,}"
+    return f"the handler's result has {known} bytes; at most {MAX_RESULT_BYTES:,} are kept"
 
 
 def _is_finite(value: Any) -> bool:
@@ -84,13 +101,26 @@ def _fault(value: Any, most: int, deepest: int) -> str | None:
     """The first value that JSON cannot say, among so many, or that is too deep."""
     inside: list[_Spot] = []
     held: set[int] = set()
+    looked_at: set[int] = set()
     for spot in islice(_spots(value, inside, held), most):
         if isinstance(spot.value, float) and not math.isfinite(spot.value):
             return f"{spot} is {spot.value}: JSON has no such number, return None or a text for it"
+        if isinstance(spot.value, msgspec.Raw) and id(spot.value) not in looked_at:
+            looked_at.add(id(spot.value))
+            if reason := _misspelt(spot.value):
+                return f"{spot} is a Raw that is no JSON: {reason}"
         if id(spot.value) in held:
             return f"{spot} is a {kind_of(spot.value)} that holds itself"
         if len(inside) > deepest:
             return f"{spot} is nested more than {deepest} levels deep"
+    return None
+
+
+def _misspelt(raw: msgspec.Raw) -> str | None:
+    try:
+        msgspec.json.decode(raw)
+    except Exception as error:  # noqa: BLE001 - be it a RecursionError
+        return text_of(error, 500)
     return None
 
 
@@ -99,7 +129,7 @@ def _spots(value: Any, inside: list[_Spot], held: set[int]) -> Iterator[_Spot]:
     spot = _Spot(value)
     yield spot
     while True:
-        parts = _parts(spot.value)
+        parts = parts_of(spot.value)
         if parts is not None:
             spot.rest = iter(parts)
             inside.append(spot)
@@ -115,21 +145,3 @@ def _spots(value: Any, inside: list[_Spot], held: set[int]) -> Iterator[_Spot]:
         around = inside[-1].steps
         spot = _Spot(inner, (*around, step) if len(around) <= SHOWN_STEPS else around)
         yield spot
-
-
-def _parts(value: Any) -> Iterable[tuple[str, Any]] | None:
-    """What a value holds, each with its step of a path; None for what holds nothing."""
-    match value:
-        case dict():
-            return ((f".{text_of(key, MAX_STEP_CHARS)}", each) for key, each in dict.items(value))
-        case list() | tuple() | set() | frozenset():
-            return ((f"[{index}]", each) for index, each in enumerate(value))
-        case Enum():
-            return (("", value.value),)
-        case msgspec.Struct():
-            return ((f".{name}", getattr(value, name)) for name in value.__struct_fields__)
-        case _ if dataclasses.is_dataclass(value):
-            names = (each.name for each in dataclasses.fields(value))
-            return ((f".{name}", getattr(value, name, None)) for name in names)
-        case _:
-            return None
