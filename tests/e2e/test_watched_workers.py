@@ -211,6 +211,21 @@ async def test_an_exit_hurts_only_the_job_that_asks_for_it(
     assert _worker_of(serve) == before
 
 
+@pytest.mark.parametrize("how", ["group", "shell"])
+async def test_a_signal_to_a_whole_group_reaches_the_worker_alone(
+    serve: Windlass, ada: Customer, how: str
+) -> None:
+    api = serve.children(command="api")
+    before = _worker_of(serve)
+    job = await _run(ada, "dies", how=how)
+
+    assert job["status"] == "failed"
+    assert serve.children(command="api") == api
+    assert serve.process.returncode is None
+    await eventually(lambda: _workers_of(serve) != [])
+    assert _worker_of(serve) != before
+
+
 async def test_a_task_that_cannot_be_canceled_does_not_keep_a_worker_from_its_end(
     settings: dict[str, str], serve: Windlass, ada: Customer
 ) -> None:

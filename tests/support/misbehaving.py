@@ -198,6 +198,27 @@ async def dies(job: Payload, ctx: JobContext) -> None:
         case "terminate":
             os.kill(os.getpid(), signal.SIGTERM)
             await asyncio.sleep(60)
+        case "group":
+            os.kill(0, signal.SIGTERM)
+            await asyncio.sleep(60)
+        case "shell":
+            subprocess.run(["sh", "-c", "kill 0"], check=False)  # noqa: ASYNC221
+            await asyncio.sleep(60)
         case _:
             while True:
                 pass
+
+
+@handler("deaf")
+async def deaf(job: Payload, ctx: JobContext) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.set_wakeup_fd(-1)
+
+
+@handler("cancels_task")
+async def cancels_task(job: Payload, ctx: JobContext) -> None:
+    """Cancel a task of the process by its name."""
+    for task in asyncio.all_tasks():
+        if task.get_name() == job["name"]:
+            task.cancel()
+    await asyncio.sleep(60)
