@@ -44,8 +44,8 @@ async def test_a_stop_that_did_not_come_from_the_supervisor_speaks_against_a_job
 async def test_a_handler_that_has_signals_ignored_keeps_no_worker_from_its_end(
     database_url: str, tmp_path: Path
 ) -> None:
-    settings = {"WINDLASS_HANDLERS": "tests.support.misbehaving"}
-    async with installation(database_url, tmp_path, **settings) as running:
+    handlers = "tests.support.misbehaving"
+    async with installation(database_url, tmp_path, WINDLASS_HANDLERS=handlers) as running:
         (worker,) = running.workers
         headers = {"Authorization": f"Bearer {await running.sign_up()}"}
         async with httpx.AsyncClient(base_url=running.urls[0], headers=headers) as client:

@@ -226,6 +226,19 @@ async def test_a_signal_to_a_whole_group_reaches_the_worker_alone(
     assert _worker_of(serve) != before
 
 
+@pytest.mark.parametrize("name", ["completer", "producer"])
+async def test_a_worker_whose_own_task_a_handler_cancels_says_so_and_is_replaced(
+    serve: Windlass, ada: Customer, name: str
+) -> None:
+    before = _worker_of(serve)
+    job = await _run(ada, "cancels_task", name=name)
+
+    assert job["status"] == "failed"
+    await serve.says(f"the task {name} ended while it was needed")
+    await eventually(lambda: _workers_of(serve) != [])
+    assert _worker_of(serve) != before
+
+
 async def test_a_task_that_cannot_be_canceled_does_not_keep_a_worker_from_its_end(
     settings: dict[str, str], serve: Windlass, ada: Customer
 ) -> None:

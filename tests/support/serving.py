@@ -116,7 +116,7 @@ def refused(line: str) -> str | None:
 def kill_group(pid: int) -> None:
     """kill -9 of whatever is left of a process group, and of what its leader supervises."""
     with suppress(psutil.NoSuchProcess):
-        supervised = [each for each in psutil.Process(pid).children() if _OURS <= _words(each)]
+        supervised = [each for each in psutil.Process(pid).children() if _words(each) >= _OURS]
         for each in supervised:
             os.killpg(each.pid, signal.SIGKILL)
     with suppress(ProcessLookupError):

@@ -19,6 +19,7 @@ from internal.domain.errors import UnavailableError
 from internal.domain.handlers import Handlers
 from internal.domain.ports.feed import Topic, Wakeups
 from internal.domain.ports.work import Beats, Claims, Finishes, Workers
+from internal.services.background import Background
 from internal.services.duty import Duty
 from internal.services.worker.completer import Completer
 from internal.services.worker.deadlines import Deadlines
@@ -105,27 +106,25 @@ class Worker:
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop` is set or the process is worn out, then end gracefully."""
         async with asyncio.TaskGroup() as group:
-            beating = group.create_task(self._beat(), name="heartbeat")
-            background = [
-                *(
-                    group.create_task(duty.run(self._wakeups), name=duty.name)
-                    for duty in self._duties
-                ),
-                group.create_task(self._completer.run(), name="completer"),
-                group.create_task(self._deadlines.run(), name="deadlines"),
-                group.create_task(self._lag.run(), name="lag"),
-            ]
-            produce = group.create_task(self._producer.run(self._wakeups), name="producer")
+            background = Background(group)
+            beating = background.begin(self._beat(), "heartbeat")
+            for duty in self._duties:
+                background.begin(duty.run(self._wakeups), duty.name)
+            background.begin(self._completer.run(), "completer")
+            background.begin(self._deadlines.run(), "deadlines")
+            background.begin(self._lag.run(), "lag")
+            produce = background.begin(self._producer.run(self._wakeups), "producer")
             await self._until_stopped(stop)
+            background.release(produce)
             self._producer.stop()
             await produce
             await self._finish_running()
             await self._last_flush()
+            background.release(beating)
             beating.cancel()
             await asyncio.wait({beating})
             await self._leave()
-            for task in background:
-                task.cancel()
+            background.cancel()
 
     async def _beat(self) -> None:
         with self._wakeups.subscribe(self._heartbeat.wake, Topic.CANCEL):
