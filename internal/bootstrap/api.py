@@ -29,6 +29,7 @@ from internal.adapters.websocket.jobs import JobSockets
 from internal.bootstrap.exits import ExitCode
 from internal.bootstrap.listening import listening_socket
 from internal.bootstrap.process import Process
+from internal.bootstrap.pulse import Pulse
 from internal.bootstrap.settings import Settings, logs_json
 from internal.bootstrap.web_server import serve_app
 from internal.bootstrap.wiring import (
@@ -56,6 +57,7 @@ from internal.services.background import Background
 from internal.services.rate import RequestRate
 from internal.services.readiness import Readiness
 from internal.services.upkeep import clock_watch
+from internal.services.worker.supervision import Unsupervised
 
 # Connections that periodic tasks use at a time: requests have the others.
 API_TASKS: Final = 2
@@ -83,6 +85,8 @@ async def run(settings: Settings, process: Process) -> int:
         app = _app(store, handlers, hasher, audience, readiness, request_log)
         # Going through what stays until the end, again and again, took 8 % of a submission.
         gc.freeze()
+        if not isinstance(process.supervision, Unsupervised):
+            Pulse(process.supervision, settings.lease_ttl).begin()
         async with asyncio.TaskGroup() as group:
             background = _begin_background(group, store, handlers, audience)
             _log.info("listening", extra={"host": settings.host, "port": settings.port})

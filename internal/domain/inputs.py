@@ -18,7 +18,6 @@ MAX_MISFIT_CHARS: Final = 1_000
 _OURS: Final = "internal."
 # By these `attrs` and msgspec call a class when they have read it.
 _HOOKS: Final = ("__post_init__", "__attrs_attrs__")
-_USUAL_MISSING: Final = getattr(Enum._missing_, "__func__", None)
 
 # What a JSON schema says of a value that may be an object, besides `type`.
 _ALTERNATIVES: Final = ("anyOf", "oneOf")
@@ -104,8 +103,12 @@ def _has_code(part: Any) -> bool:
     if cls is None or cls.__module__.startswith(_OURS):
         return False
     if isinstance(cls, EnumType):
-        return getattr(cls._missing_, "__func__", None) is not _USUAL_MISSING
+        return _missing_of(cls) is not _missing_of(Enum)
     return any(hasattr(cls, hook) for hook in _HOOKS)
+
+
+def _missing_of(enum: type) -> object:
+    return getattr(getattr(enum, "_missing_", None), "__func__", None)
 
 
 def _is_pydantic(type_: Any) -> bool:

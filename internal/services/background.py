@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Coroutine
 from typing import Any, NoReturn
+
+_log = logging.getLogger(__name__)
 
 
 class EndedError(Exception):
@@ -44,11 +47,13 @@ class Background:
         self._needed.discard(task)
         if not task.cancelled() and task.exception() is not None:
             return  # the group knows
-        failing = _fail(f"the task {task.get_name()} ended while it was needed")
+        failing = _fail(why := f"the task {task.get_name()} ended while it was needed")
         try:
             self._group.create_task(failing)
         except RuntimeError:  # the group fails already, and has canceled this task too
             failing.close()
+        else:
+            _log.error("%s: this process ends", why)  # its group may be in another one
 
 
 async def _fail(why: str) -> NoReturn:

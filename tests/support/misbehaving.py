@@ -10,9 +10,12 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from msgspec import Meta, Struct
 
 from windlass import JobContext, Snooze, handler
 
@@ -207,6 +210,27 @@ async def dies(job: Payload, ctx: JobContext) -> None:
         case _:
             while True:
                 pass
+
+
+class Held(Struct):
+    """Its payload takes long to match, and nothing else runs meanwhile."""
+
+    text: Annotated[str, Meta(pattern=r"^(a+)+$")]
+
+
+class Stuck(Struct):
+    """A payload that is never read to its end."""
+
+    def __post_init__(self) -> None:
+        threading.Event().wait()
+
+
+@handler("held")
+def held(job: Held, ctx: JobContext) -> None: ...
+
+
+@handler("stuck")
+def stuck(job: Stuck, ctx: JobContext) -> None: ...
 
 
 @handler("deaf")
