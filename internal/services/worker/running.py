@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import math
 import threading
-import time
 from collections import deque
 from collections.abc import Mapping, Sequence
+from time import monotonic
 from typing import Any, Final
 from uuid import UUID
 
@@ -140,12 +140,12 @@ class Running(msgspec.Struct, eq=False):
 
     def begin(self) -> None:
         """The handler is called now."""
-        self.started = time.monotonic()
+        self.started = monotonic()
         self.deadline = self.started + self.job.timeout_ms / 1000
 
     def end(self) -> None:
         """The handler has ended; from now on its time cannot run out."""
-        self.ended = time.monotonic()
+        self.ended = monotonic()
         self.deadline = NEVER
 
     @property
@@ -182,7 +182,7 @@ class Running(msgspec.Struct, eq=False):
             self.task.cancel()
 
     def _tell(self) -> None:
-        self.deadline = time.monotonic() + PATIENCE_S
+        self.deadline = monotonic() + PATIENCE_S
         if self.task is not None:
             self.task.cancel()
 
@@ -201,7 +201,7 @@ class Identity:
 
     def __init__(self) -> None:
         self.id = new_worker_id()
-        self.renewed = time.monotonic()
+        self.renewed = monotonic()
         self.lost = False
         self.given_up = NEVER
         self.held: dict[UUID, Running] = {}

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import time
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 from functools import partial
+from time import monotonic
 from typing import Final
 from uuid import UUID
 
@@ -95,7 +95,7 @@ class Worker:
             Duty("heart", heart.run_once, pause=NEWS_EVERY),
             Duty("scribe", Scribe(finishes, slots).run_once, pause=NEWS_EVERY),
         )
-        self._busy_at = time.monotonic()
+        self._busy_at = monotonic()
 
     @property
     def is_worn_out(self) -> bool:
@@ -141,8 +141,8 @@ class Worker:
         if not self._settings.is_alone:
             return False
         if self._slots.running or len(self._slots.buffer):
-            self._busy_at = time.monotonic()
-        return time.monotonic() - self._busy_at > IDLE_S
+            self._busy_at = monotonic()
+        return monotonic() - self._busy_at > IDLE_S
 
     async def _finish_running(self) -> None:
         """Let attempts end within the grace; what is left goes back uncounted."""
