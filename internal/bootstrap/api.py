@@ -29,6 +29,7 @@ from internal.adapters.websocket.jobs import JobSockets
 from internal.bootstrap.exits import ExitCode
 from internal.bootstrap.listening import listening_socket
 from internal.bootstrap.process import Process
+from internal.bootstrap.pulse import Pulse
 from internal.bootstrap.settings import Settings, logs_json
 from internal.bootstrap.web_server import serve_app
 from internal.bootstrap.wiring import (
@@ -52,9 +53,11 @@ from internal.domain.errors import UnavailableError
 from internal.domain.handlers import Handlers
 from internal.domain.ids import new_id
 from internal.services.audience import Audience
+from internal.services.background import Background
 from internal.services.rate import RequestRate
 from internal.services.readiness import Readiness
 from internal.services.upkeep import clock_watch
+from internal.services.worker.supervision import Unsupervised
 
 # Connections that periodic tasks use at a time: requests have the others.
 API_TASKS: Final = 2
@@ -82,13 +85,14 @@ async def run(settings: Settings, process: Process) -> int:
         app = _app(store, handlers, hasher, audience, readiness, request_log)
         # Going through what stays until the end, again and again, took 8 % of a submission.
         gc.freeze()
+        if not isinstance(process.supervision, Unsupervised):
+            Pulse(process.supervision, settings.lease_ttl).begin()
         async with asyncio.TaskGroup() as group:
             background = _begin_background(group, store, handlers, audience)
             _log.info("listening", extra={"host": settings.host, "port": settings.port})
             drain_s = settings.drain.total_seconds()
             await serve_app(app, listener, process.stop, drain_s=drain_s)
-            for task in background:
-                task.cancel()
+            background.cancel()
     finally:
         request_log.flush()
         hasher.close()
@@ -99,15 +103,15 @@ async def run(settings: Settings, process: Process) -> int:
 
 def _begin_background(
     group: asyncio.TaskGroup, store: Store, handlers: Handlers, audience: Audience
-) -> list[asyncio.Task[None]]:
+) -> Background:
     """One that fails ends the process, which is then started again."""
     wakeups = store.wakeups
-    duties = (audience.duty, live_of(store, audience).duty(), clock_watch(store.clock))
-    return [
-        group.create_task(wakeups.run(), name="wake-ups"),
-        group.create_task(election_of(store, handlers).run(wakeups), name="election"),
-        *(group.create_task(duty.run(wakeups), name=duty.name) for duty in duties),
-    ]
+    background = Background(group)
+    background.begin(wakeups.run(), "wake-ups")
+    background.begin(election_of(store, handlers).run(wakeups), "election")
+    for duty in (audience.duty, live_of(store, audience).duty(), clock_watch(store.clock)):
+        background.begin(duty.run(wakeups), duty.name)
+    return background
 
 
 def _request_log(settings: Settings) -> JsonRequestLog | TextRequestLog:

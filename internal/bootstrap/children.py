@@ -10,7 +10,7 @@ import signal
 import sys
 import tempfile
 from asyncio.subprocess import Process
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from mmap import mmap
 from socket import socket, socketpair
@@ -22,7 +22,6 @@ import msgspec
 from internal.bootstrap.errors import StartError
 from internal.bootstrap.exits import ExitCode
 from internal.bootstrap.messages import STOP_ASKED
-from internal.bootstrap.process import TERMINAL_SIGNALS
 from internal.bootstrap.watch import Verdict, Watch
 from internal.services.worker.supervision import Marks
 
@@ -103,13 +102,15 @@ class Child:
         memory = _shared_memory()
         shared = (childs_stacks, memory)
         marks = mmap(memory, Marks.SIZE)
-        with childs_end, _terminal_signals_blocked():
+        with childs_end:
             self._process = await asyncio.create_subprocess_exec(
                 sys.executable,
                 *self._command,
                 *("--watched-by", ",".join(map(str, shared))),
                 stdin=childs_end.fileno(),
                 pass_fds=shared,
+                # Out of reach of `kill 0` in a handler are thus all but its own process.
+                start_new_session=True,
             )
         for descriptor in shared:
             os.close(descriptor)
@@ -193,16 +194,6 @@ def _shared_memory() -> int:
         os.unlink(path)  # noqa: PTH108 - the text that mkstemp gives
     os.ftruncate(memory, Marks.SIZE)
     return memory
-
-
-@contextlib.contextmanager
-def _terminal_signals_blocked() -> Iterator[None]:
-    """A child inherits this: a Ctrl-C that comes while it imports makes no traceback."""
-    signal.pthread_sigmask(signal.SIG_BLOCK, TERMINAL_SIGNALS)
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, TERMINAL_SIGNALS)
 
 
 async def end_all(children: Sequence[Child], *, at_once: asyncio.Event, patience_s: float) -> None:

@@ -16,6 +16,7 @@ from internal.adapters.telemetry import configure_logging
 from internal.bootstrap import commands
 from internal.bootstrap.errors import StartError
 from internal.bootstrap.exits import ExitCode
+from internal.bootstrap.output import complain
 from internal.bootstrap.settings import wants_json
 
 _SETTINGS_HINT = (
@@ -66,7 +67,7 @@ def run(arguments: Sequence[str]) -> int:
 
 def _refuse(error: Exception) -> None:
     if not wants_json(os.environ):
-        print(f"windlass: {error}", file=sys.stderr)
+        complain(f"windlass: {error}")
         return
     _ensure_logging()
     _log.error("%s", error)

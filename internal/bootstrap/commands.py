@@ -14,6 +14,7 @@ from typing import NoReturn
 from internal.adapters.telemetry import configure_logging
 from internal.bootstrap.errors import StartError
 from internal.bootstrap.exits import ExitCode
+from internal.bootstrap.output import answer, say
 from internal.bootstrap.process import LAST_WRITES, Main, follow_parent, run_process
 from internal.bootstrap.settings import Settings, doubts, logs_json, read_settings
 from internal.domain.accounts import Role
@@ -58,11 +59,11 @@ def migrate_up(_: argparse.Namespace) -> int:
     with reachable(settings) as dsn:
         before = asyncio.run(migrations.migrate_up(dsn))
     if before.database == before.newest:
-        print(f"The database is at the newest revision, {before.newest}.")
+        answer(f"The database is at the newest revision, {before.newest}.")
     elif (before.database or "") > before.newest:
-        print(f"The database is at {before.database} of a newer Windlass: nothing was changed.")
+        answer(f"The database is at {before.database} of a newer Windlass: nothing was changed.")
     else:
-        print(f"The database is now at {before.newest}; it was {before.database or 'empty'}.")
+        answer(f"The database is now at {before.newest}; it was {before.database or 'empty'}.")
     return ExitCode.OK
 
 
@@ -76,7 +77,7 @@ def migrate_down(chosen: argparse.Namespace) -> int:
         plan = asyncio.run(migrations.plan_down(dsn, chosen.revision))
         _confirm(plan.lines, agreed=chosen.yes)
         now = asyncio.run(migrations.migrate_down(dsn, chosen.revision))
-    print(f"The database is now {f'at {now.database}' if now.database else 'empty'}.")
+    answer(f"The database is now {f'at {now.database}' if now.database else 'empty'}.")
     return ExitCode.OK
 
 
@@ -88,8 +89,8 @@ def migrate_version(_: argparse.Namespace) -> int:
 
     with reachable(settings) as dsn:
         found = asyncio.run(migrations.versions(dsn))
-    print(f"database: {found.database or 'empty'}")
-    print(f"newest:   {found.newest}")
+    answer(f"database: {found.database or 'empty'}")
+    answer(f"newest:   {found.newest}")
     return ExitCode.OK
 
 
@@ -99,21 +100,21 @@ def health_worker(_: argparse.Namespace) -> int:
 
     settings = read_settings(os.environ)
     found = fault(settings.data_dir, settings.lease_ttl)
-    print(found or "all workers live")
+    say(found or "all workers live")  # its exit code is the answer
     return ExitCode.OK if found is None else ExitCode.FAILED
 
 
 def admin_grant(chosen: argparse.Namespace) -> int:
     """`windlass admin grant EMAIL`."""
     _change_role(chosen.email, Role.ADMIN)
-    print(f"{chosen.email} is now an admin.")
+    answer(f"{chosen.email} is now an admin.")
     return ExitCode.OK
 
 
 def admin_revoke(chosen: argparse.Namespace) -> int:
     """`windlass admin revoke EMAIL`."""
     _change_role(chosen.email, Role.USER)
-    print(f"{chosen.email} is no admin now.")
+    answer(f"{chosen.email} is no admin now.")
     return ExitCode.OK
 
 
@@ -161,9 +162,9 @@ def _require_usable(settings: Settings, *, apis: int = 0, workers: int = 0) -> N
 
 def _confirm(losses: Sequence[str], *, agreed: bool) -> None:
     """Say what goes and have the operator agree."""
-    print("Going back drops:" if losses else "Going back drops nothing.")
+    answer("Going back drops:" if losses else "Going back drops nothing.")
     for line in losses:
-        print(f"  {line}")
+        answer(f"  {line}")
     if agreed:
         return
     if not sys.stdin.isatty():

@@ -8,7 +8,8 @@ import signal
 import socket
 import stat
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from mmap import mmap
 from typing import Final, NoReturn
 
@@ -35,6 +36,7 @@ class Link:
         # A benchmark or a test holds the other end of a pipe, which takes no words.
         is_socket = stat.S_ISSOCK(os.fstat(descriptor).st_mode)
         self._socket = socket.socket(fileno=descriptor) if is_socket else None
+        self._on_stop: Callable[[], object] | None = None
         self._encode = msgspec.json.Encoder().encode
         self._rest = b""
         self._lock = threading.Lock()
@@ -43,6 +45,19 @@ class Link:
     def descriptors(self) -> list[int]:
         """What a forked process has no business with."""
         return [self.descriptor, *([] if self.stacks is None else [self.stacks])]
+
+    def when_stop_is_asked(self, call: Callable[[], object]) -> None:
+        """Call it then, from any thread; at once when that was before."""
+        self._on_stop = call
+        if self.stop_asked:
+            call()
+
+    def ask_to_stop(self) -> None:
+        """Needs no signal: a handler can have those ignored."""
+        self.stop_asked = True
+        if self._on_stop is not None:
+            with suppress(RuntimeError):  # the loop has ended
+                self._on_stop()
 
     def introduce(self, handlers: Sequence[HandlerCode]) -> None:
         self._say(Introduction(handlers))

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from functools import partial
 from typing import Final, NoReturn
 
 import msgspec
@@ -28,8 +29,8 @@ from internal.services.worker.supervision import Supervision, Unsupervised
 LAST_WRITES: Final = timedelta(seconds=15)
 _STDOUT: Final = 1
 _STDERR: Final = 2
-# A terminal sends these to its whole group; of a supervised process SIGTERM is what asks to stop.
-TERMINAL_SIGNALS: Final = (signal.SIGINT, signal.SIGHUP)
+# Of a supervised process SIGTERM is what asks to stop.
+_TERMINAL_SIGNALS: Final = (signal.SIGINT, signal.SIGHUP)
 
 
 class Process(msgspec.Struct, frozen=True):
@@ -62,7 +63,7 @@ def run_process(
     guard.begin()
     sys.stdout, sys.stderr = PrintedText(_STDOUT), PrintedText(_STDERR)
     process = Process(asyncio.Event(), link or Unsupervised(), guard.new_loop, is_alone)
-    task = loop.create_task(_run(main, settings, process, supervised=link is not None))
+    task = loop.create_task(_run(main, settings, process, link))
     try:
         code = _until_done(loop, task)
     except StartError:
@@ -97,15 +98,15 @@ def end_now(code: int) -> NoReturn:
     os._exit(code)
 
 
-async def _run(main: Main, settings: Settings, process: Process, *, supervised: bool) -> int:
+async def _run(main: Main, settings: Settings, process: Process, link: Link | None) -> int:
     stop = process.stop
     loop = asyncio.get_running_loop()
-    if supervised:
+    if link is not None:
         # Ignored, as handlers' own child processes inherit it: they may finish, too.
-        for number in TERMINAL_SIGNALS:
+        for number in _TERMINAL_SIGNALS:
             signal.signal(number, signal.SIG_IGN)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, TERMINAL_SIGNALS)
         loop.add_signal_handler(signal.SIGTERM, stop.set)
+        link.when_stop_is_asked(partial(loop.call_soon_threadsafe, stop.set))
     else:
         on_stop_signals(loop, lambda: os._exit(ExitCode.FAILED) if stop.is_set() else stop.set())
     return await main(settings, process)
@@ -129,10 +130,10 @@ def follow_parent(patience: timedelta, watched_by: str | None = None) -> Link:
     def follow() -> None:
         while said := os.read(link.descriptor, 1):
             if said == STOP_ASKED and not link.stop_asked:
-                link.stop_asked = True
+                link.ask_to_stop()
                 threading.Thread(target=_end_after, args=(patience,), daemon=True).start()
-        link.stop_asked = True  # as good as: no job of ours is the reason
-        os.kill(os.getpid(), signal.SIGTERM)
+        link.ask_to_stop()  # as good as: no job of ours is the reason
+        os.kill(os.getpid(), signal.SIGTERM)  # ends a process that has no loop yet
         _end_after(patience)
 
     threading.Thread(target=follow, name="parent", daemon=True).start()

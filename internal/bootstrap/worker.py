@@ -18,6 +18,7 @@ from internal.bootstrap.settings import Settings
 from internal.bootstrap.wiring import Store, election_of, handlers_of, worker_of
 from internal.domain.errors import UnavailableError
 from internal.domain.ids import new_id
+from internal.services.background import Background
 from internal.services.upkeep import clock_watch
 from internal.services.worker.worker import Worker
 
@@ -46,17 +47,14 @@ async def run(settings: Settings, process: Process) -> int:
             await clock.compare()
             await store.upkeep().make_partitions()
         async with asyncio.TaskGroup() as group:
-            background = [
-                group.create_task(store.wakeups.run(), name="wake-ups"),
-                group.create_task(clock_watch(clock).run(wakeups), name="clock"),
-                group.create_task(collect_when_it_grows(), name="memory"),
-            ]
+            background = Background(group)
+            background.begin(store.wakeups.run(), "wake-ups")
+            background.begin(clock_watch(clock).run(wakeups), "clock")
+            background.begin(collect_when_it_grows(), "memory")
             if not process.is_alone:
-                leading = election.run(store.wakeups)
-                background.append(group.create_task(leading, name="election"))
+                background.begin(election.run(store.wakeups), "election")
             await worker.run(process.stop)
-            for task in background:
-                task.cancel()
+            background.cancel()
     finally:
         await database.close()
     return _ended(worker)

@@ -149,6 +149,11 @@ class Handlers(Mapping[str, Handler]):
         """The handler of a type; `get` would raise and catch an error for an unknown one."""
         return self._by_type.get(type_)
 
+    def running_code(self, types: Iterable[str]) -> list[str]:
+        """Those of some types to read whose payloads may run code of an operator."""
+        known = {type_: self._by_type.get(type_) for type_ in types}
+        return [type_ for type_, each in known.items() if each and each.input.runs_code]
+
     def route_of(self, type_: str) -> str:
         """Which workers a job goes to: its handler's pool, or whoever pulls its type."""
         known = self._by_type.get(type_)

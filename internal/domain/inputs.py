@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from enum import Enum, EnumType
 from typing import Any, Final
 
 import msgspec
@@ -13,16 +14,25 @@ ANY_OBJECT: Final[Any] = dict[str, Any]
 MAX_REASON_CHARS: Final = 300
 MAX_MISFIT_CHARS: Final = 1_000
 
+# The shipped handlers' types take no longer than others.
+_OURS: Final = "internal."
+# By these `attrs` and msgspec call a class when they have read it.
+_HOOKS: Final = ("__post_init__", "__attrs_attrs__")
+
 # What a JSON schema says of a value that may be an object, besides `type`.
 _ALTERNATIVES: Final = ("anyOf", "oneOf")
 
 
 class Input(msgspec.Struct, frozen=True):
-    """How a payload is read: `decode` takes JSON text and raises for one that does not fit."""
+    """How a payload is read: `decode` takes JSON text and raises for one that does not fit.
+
+    `runs_code`: it may run code of the type's author, which may take any time.
+    """
 
     type: Any
     decode: Callable[[str], Any]
     schema: dict[str, Any]
+    runs_code: bool = False
 
     @property
     def is_any_object(self) -> bool:
@@ -64,7 +74,41 @@ def _of_msgspec(type_: Any) -> Input:
             f"its first parameter is of type {_shown(type_)}, which no payload can be read into:"
             f" use {kinds} ({reason[:MAX_REASON_CHARS]})"
         ) from error
-    return Input(type_, decode, schema)
+    return Input(type_, decode, schema, _may_run_code(type_))
+
+
+def _may_run_code(type_: Any) -> bool:
+    """Whether a hook, or a default that is made, is somewhere in a type that msgspec reads."""
+    seen: set[int] = set()
+    left: list[Any] = [msgspec.inspect.type_info(type_)]
+    while left:
+        part = left.pop()
+        if isinstance(part, tuple):
+            left += part
+        elif isinstance(part, msgspec.inspect.Type | msgspec.inspect.Field):
+            if id(part) in seen:
+                continue
+            seen.add(id(part))
+            if _has_code(part):
+                return True
+            left += [getattr(part, name) for name in part.__struct_fields__]
+    return False
+
+
+def _has_code(part: Any) -> bool:
+    factory = getattr(part, "default_factory", msgspec.NODEFAULT)
+    if factory is not msgspec.NODEFAULT and getattr(factory, "__module__", "") != "builtins":
+        return True
+    cls = getattr(part, "cls", None)
+    if cls is None or cls.__module__.startswith(_OURS):
+        return False
+    if isinstance(cls, EnumType):
+        return _missing_of(cls) is not _missing_of(Enum)
+    return any(hasattr(cls, hook) for hook in _HOOKS)
+
+
+def _missing_of(enum: type) -> object:
+    return getattr(getattr(enum, "_missing_", None), "__func__", None)
 
 
 def _is_pydantic(type_: Any) -> bool:
@@ -83,7 +127,7 @@ def _of_pydantic(model: Any) -> Input:
             raise msgspec.ValidationError(_pydantic_words(error)) from error
 
     try:
-        return Input(model, decode, model.model_json_schema())
+        return Input(model, decode, model.model_json_schema(), runs_code=True)
     except Exception as error:
         reason = " ".join(str(error).split())[:MAX_REASON_CHARS]
         raise ValueError(f"pydantic has no JSON schema of {_shown(model)}: {reason}") from error

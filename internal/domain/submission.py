@@ -314,7 +314,7 @@ def _misfits(payload: str, handler: Handler | None, index: int | None) -> list[F
         return []
     try:
         handler.input.decode(payload)
-    except Exception as error:  # noqa: BLE001 - an input type may run an operator's code
+    except BaseException as error:  # noqa: BLE001 - an input type may run an operator's code
         return [FieldError("payload", f"does not fit the type's input: {misfit(error)}", index)]
     return []
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-import time
 from collections import defaultdict
 from collections.abc import Callable, Collection, Sequence
 from datetime import timedelta
+from time import monotonic
 from typing import Final
 from uuid import UUID
 
@@ -38,7 +38,7 @@ class Audience:
     transaction that was under way then has ended: a few milliseconds as a rule.
     """
 
-    def __init__(self, listeners: Listeners, *, now: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, listeners: Listeners, *, now: Callable[[], float] = monotonic) -> None:
         self._listeners = listeners
         self._now = now
         self._watchers: defaultdict[UUID, set[Watcher]] = defaultdict(set)

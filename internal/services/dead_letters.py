@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Final, TypeVar
 from uuid import UUID
 
@@ -16,6 +17,7 @@ from internal.domain.ports.failures import Failures, Replays
 from internal.domain.ports.jobs import JobCommands, JobReads
 from internal.domain.replays import PastPayload, ReplayPage
 from internal.domain.submission import check_payload
+from internal.services.readers import Readers
 
 # Each may be as large as a payload.
 PAYLOADS_A_PAGE: Final = 20
@@ -46,6 +48,7 @@ class DeadLetters(msgspec.Struct, frozen=True):
     commands: JobCommands
     handlers: Handlers
     max_payload_bytes: int
+    readers: Readers = msgspec.field(default_factory=Readers)
 
     async def failures(self, actor: Actor, limit: int, after: GroupMark | None) -> FailurePage:
         """Failed jobs grouped by type and normalised error, the most frequent first."""
@@ -64,7 +67,10 @@ class DeadLetters(msgspec.Struct, frozen=True):
             InvalidStateError: when it runs or has succeeded.
         """
         job = _found(await self.reads.get(actor, job_id))
-        text = check_payload(job.type, payload, self.handlers, self.max_payload_bytes)
+        limit = self.max_payload_bytes
+        checking = partial(check_payload, job.type, payload, self.handlers, limit)
+        types = self.handlers.running_code((job.type,))
+        text = await self.readers.run(types, checking)
         await self.commands.edit(actor, job_id, text)
         return _found(await self.reads.get(actor, job_id))
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import timedelta
+from time import monotonic
 from typing import Final
 
 from internal.domain.errors import UnavailableError
@@ -56,7 +56,7 @@ class Election:
 
     async def stand(self) -> bool:
         """Take or renew the leadership; whether this process leads."""
-        began = time.monotonic()
+        began = monotonic()
         try:
             leads = await self._leadership.lead(self._holder, LEADERSHIP, wait=self._wait)
         except UnavailableError as error:
@@ -64,7 +64,7 @@ class Election:
                 cause = repr(error.__cause__)
                 _log.warning("no leader is elected: %s", error, extra={"cause": cause})
             self._failing = True
-            return time.monotonic() < self._leads_until
+            return monotonic() < self._leads_until
         self._failing = False
         self._leads_until = began + LEADERSHIP.total_seconds() if leads else 0.0
         return leads

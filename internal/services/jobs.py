@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, Final, TypeVar
 from uuid import UUID
 
@@ -30,6 +31,7 @@ from internal.domain.ports.jobs import (
 from internal.domain.stats import Stats
 from internal.domain.submission import JobDefaults, NewJob, Submission, accept
 from internal.domain.why import Why, explain
+from internal.services.readers import Readers
 
 # A batch is checked this many jobs at a time, some milliseconds, so that others get their turn.
 CHECKED_AT_ONCE: Final = 100
@@ -64,6 +66,7 @@ class Jobs(msgspec.Struct, frozen=True):
     commands: JobCommands
     handlers: Handlers
     defaults: JobDefaults
+    readers: Readers = msgspec.field(default_factory=Readers)
 
     async def submit(self, actor: Actor, request: Submission) -> tuple[Job, bool]:
         """Take a job in; with an idempotency key that exists, give its job and True.
@@ -74,7 +77,7 @@ class Jobs(msgspec.Struct, frozen=True):
             IdempotencyConflictError: when the key was used for another request.
             QuotaExceededError: when the actor would have more unfinished jobs than allowed.
         """
-        new = accept(request, self.handlers, self.defaults)
+        new = await self.accepted(request)
         (submitted,) = await self.submissions.submit(actor, [new])
         if not submitted.deduplicated:
             return _as_taken_in(new, submitted), False
@@ -168,22 +171,46 @@ class Jobs(msgspec.Struct, frozen=True):
             for _, each in sorted(self.handlers.items())
         ]
 
+    async def accepted(self, request: Submission) -> NewJob:
+        """A submission, checked and with its defaults.
+
+        Raises:
+            ValidationError, PayloadTooLargeError: as `submit`.
+        """
+        types = self.handlers.running_code((request.type,))
+        return await self.readers.run(types, partial(accept, request, self.handlers, self.defaults))
+
     async def _accept_all(self, requests: Sequence[Submission]) -> Sequence[NewJob]:
         accepted: list[NewJob] = []
         faults: list[FieldError] = []
-        for index, request in enumerate(requests):
-            try:
-                accepted.append(accept(request, self.handlers, self.defaults, index=index))
-            except ValidationError as error:
-                faults += error.details
-            if index % CHECKED_AT_ONCE == 0:
-                await asyncio.sleep(0)
+        for start in range(0, len(requests), CHECKED_AT_ONCE):
+            some = requests[start : start + CHECKED_AT_ONCE]
+            accepting = partial(_accept_some, some, self.handlers, self.defaults, start)
+            types = self.handlers.running_code(each.type for each in some)
+            new, found = await self.readers.run(types, accepting)
+            accepted += new
+            faults += found
+            await asyncio.sleep(0)
         if faults:
             raise ValidationError.of(*faults[:MAX_FAULTS])
         if all(each.name is None and each.depends_on is None for each in requests):
             return accepted
         # In a thread: a hundred thousand dependencies take a fifth of a second.
         return await asyncio.to_thread(link, requests, accepted)
+
+
+def _accept_some(
+    requests: Sequence[Submission], handlers: Handlers, defaults: JobDefaults, start: int
+) -> tuple[list[NewJob], list[FieldError]]:
+    """Those that are accepted of a part of a batch that begins there, and the others' faults."""
+    accepted: list[NewJob] = []
+    faults: list[FieldError] = []
+    for index, request in enumerate(requests, start):
+        try:
+            accepted.append(accept(request, handlers, defaults, index=index))
+        except ValidationError as error:
+            faults += error.details
+    return accepted, faults
 
 
 def _as_taken_in(new: NewJob, submitted: Submitted) -> Job:

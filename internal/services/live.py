@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable, Iterable, Sequence
 from datetime import timedelta
+from time import monotonic
 from typing import Final
 from uuid import UUID
 
@@ -64,7 +64,7 @@ class Live:
         audience: Audience,
         *,
         events_per_s: float = EVENTS_PER_S,
-        now: Callable[[], float] = time.monotonic,
+        now: Callable[[], float] = monotonic,
     ) -> None:
         self._feed = feed
         self._summaries = summaries

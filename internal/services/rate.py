@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable
+from time import monotonic
 from typing import Final
 from uuid import UUID
 
@@ -31,7 +31,7 @@ class Standing(msgspec.Struct, frozen=True):
 class RequestRate:
     """A token bucket for each user who made a request lately, in this process."""
 
-    def __init__(self, per_s: int, *, now: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, per_s: int, *, now: Callable[[], float] = monotonic) -> None:
         self.per_s = per_s
         self._limit = per_s * BURST_S
         self._now = now

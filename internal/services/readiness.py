@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable, Sequence
+from time import monotonic
 from typing import Final
 
 from internal.domain.errors import UnavailableError
@@ -35,7 +35,7 @@ class Readiness:
         """
         if self._is_stopping():
             raise UnavailableError("This process is stopping: send requests to another one")
-        if time.monotonic() < self._good_until:
+        if monotonic() < self._good_until:
             return
         if self._asking is None or self._asking.done():
             self._asking = asyncio.create_task(self._ask(), name="readiness")
@@ -49,7 +49,7 @@ class Readiness:
     async def _ask(self) -> None:
         for check in self._checks:
             await check()
-        self._good_until = time.monotonic() + REMEMBERED_S
+        self._good_until = monotonic() + REMEMBERED_S
 
 
 def _note_failure(asking: asyncio.Task[None]) -> None:

@@ -17,7 +17,7 @@ from internal.domain.ports.schedules import SchedulePage, ScheduleStore
 from internal.domain.schedules import Overlap, Schedule, ScheduleRequest
 from internal.domain.submission import Submission
 from internal.services.jobs import Jobs
-from internal.services.scheduler import new_job, of_schedule, read_job
+from internal.services.scheduler import of_schedule, read_job
 
 
 class Schedules(msgspec.Struct, frozen=True):
@@ -104,9 +104,9 @@ class Schedules(msgspec.Struct, frozen=True):
 
     async def _check(self, request: ScheduleRequest) -> None:
         schedules.check(request, self.calendar, await self.store.now())
-        self._check_job(request.job)
+        await self._check_job(request.job)
 
-    def _check_job(self, job: Submission) -> None:
+    async def _check_job(self, job: Submission) -> None:
         """As its slots will submit it."""
         with of_schedule():
-            new_job(job, "schedule", self.jobs.handlers, self.jobs.defaults)
+            await self.jobs.accepted(msgspec.structs.replace(job, idempotency_key="schedule"))

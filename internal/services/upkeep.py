@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable
 from datetime import timedelta
+from time import monotonic
 from typing import Final
 
 from internal.domain.ports.batches import BatchUpkeep
@@ -122,9 +122,9 @@ def batches(upkeep: BatchUpkeep) -> Duty:
     """Tells that the last job of a batch has ended."""
 
     async def run_once() -> timedelta:
-        began = time.monotonic()
+        began = monotonic()
         more = await upkeep.finish_batches(BATCH_USERS_AT_ONCE, BATCHES_OF_EACH)
-        rest = timedelta(seconds=(time.monotonic() - began) * BATCH_RESTS)
+        rest = timedelta(seconds=(monotonic() - began) * BATCH_RESTS)
         return rest if more else max(rest, BATCH_ROUNDS)
 
     return Duty("batches", run_once, pause=timedelta(seconds=10))
@@ -152,9 +152,9 @@ def sweepers(sweeps: Iterable[Sweep]) -> tuple[Duty, ...]:
 
 def _sweeper(sweep: Sweep) -> Duty:
     async def run_once() -> timedelta | None:
-        began = time.monotonic()
+        began = monotonic()
         more = await sweep.run()
         # Half of the time is left to others, however much there is to remove.
-        return timedelta(seconds=time.monotonic() - began) if more else None
+        return timedelta(seconds=monotonic() - began) if more else None
 
     return Duty(f"sweep of {sweep.name}", run_once, pause=sweep.every)

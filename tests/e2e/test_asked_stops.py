@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 from pathlib import Path
 
@@ -11,19 +10,19 @@ import httpx
 
 from internal.domain.blame import ALONE_FROM
 from tests.support.conditions import eventually
-from tests.support.installation import Installation, at_work, installation
+from tests.support.installation import Installation, at_work, family, installation, send
 from tests.support.journal import read_journal
 from tests.support.serving import Windlass
 
 LONG_JOB = {"type": "journaled", "payload": {"sleep_ms": 600_000}, "max_attempts": 1}
 
 
-async def test_a_stop_of_the_whole_group_says_nothing_against_the_jobs_that_it_cuts_short(
+async def test_a_stop_of_all_processes_says_nothing_against_the_jobs_that_it_cuts_short(
     database_url: str, tmp_path: Path
 ) -> None:
     async with installation(database_url, tmp_path, WINDLASS_SHUTDOWN_GRACE="1s") as running:
         worker = await _with_a_job(running)
-        os.killpg(worker.process.pid, signal.SIGTERM)
+        send(family(worker), signal.SIGTERM)  # as systemd does
 
         assert await worker.end() == 0, worker.output
         assert await _suspicions(database_url) == []
@@ -40,6 +39,28 @@ async def test_a_stop_that_did_not_come_from_the_supervisor_speaks_against_a_job
         await worker.says("started the isolated worker")
         assert await _suspicions(database_url) == [ALONE_FROM]
         assert "a job runs in a process of its own from now on" in worker.output
+
+
+async def test_a_handler_that_has_signals_ignored_keeps_no_worker_from_its_end(
+    database_url: str, tmp_path: Path
+) -> None:
+    handlers = "tests.support.misbehaving"
+    async with installation(database_url, tmp_path, WINDLASS_HANDLERS=handlers) as running:
+        (worker,) = running.workers
+        headers = {"Authorization": f"Bearer {await running.sign_up()}"}
+        async with httpx.AsyncClient(base_url=running.urls[0], headers=headers) as client:
+            answer = await client.post("/v1/jobs", json={"type": "deaf"})
+            url = f"/v1/jobs/{answer.json()['data']['id']}"
+
+            async def has_ended() -> bool:
+                job = (await client.get(url)).json()["data"]
+                return bool(job["status"] == "succeeded")
+
+            await eventually(has_ended, every_s=0.1)
+        worker.process.terminate()
+
+        assert await worker.end() == 0, worker.output
+        assert "killing" not in worker.output
 
 
 async def _with_a_job(running: Installation) -> Windlass:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import shutil
@@ -12,6 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import httpx
 import psutil
 import pytest
 
@@ -235,6 +237,60 @@ async def test_an_exit_hurts_only_the_job_that_asks_for_it(
     assert job["status"] == ("failed" if where in {"gather", "handler"} else "succeeded")
     assert {(await _end_of(ada, each))["status"] for each in neighbours} == {"succeeded"}
     assert _worker_of(serve) == before
+
+
+@pytest.mark.parametrize("how", ["group", "shell"])
+async def test_a_signal_to_a_whole_group_reaches_the_worker_alone(
+    serve: Windlass, ada: Customer, how: str
+) -> None:
+    api = serve.children(command="api")
+    before = _worker_of(serve)
+    job = await _run(ada, "dies", how=how)
+
+    assert job["status"] == "failed"
+    assert serve.children(command="api") == api
+    assert serve.process.returncode is None
+    await eventually(lambda: _workers_of(serve) != [])
+    assert _worker_of(serve) != before
+
+
+@pytest.mark.parametrize("name", ["completer", "producer"])
+async def test_a_worker_whose_own_task_a_handler_cancels_says_so_and_is_replaced(
+    serve: Windlass, ada: Customer, name: str
+) -> None:
+    before = _worker_of(serve)
+    job = await _run(ada, "cancels_task", name=name)
+
+    assert job["status"] == "failed"
+    await serve.says(f"the task {name} ended while it was needed")
+    await eventually(lambda: _workers_of(serve) != [])
+    assert _worker_of(serve) != before
+
+
+async def test_an_input_type_that_never_ends_refuses_its_payload_and_holds_up_no_request(
+    serve: Windlass, ada: Customer
+) -> None:
+    api = serve.children(command="api")
+    refused = asyncio.create_task(ada.client.post("/v1/jobs", json={"type": "stuck"}, timeout=60))
+    await eventually(lambda: not refused.done())
+    (job_id,) = await ada.submit(1, type="mock")
+
+    assert (await _end_of(ada, job_id))["status"] == "succeeded"
+    answer = await refused
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "VALIDATION_ERROR")
+    assert [line["types"] for line in _logged(serve, "has not read a payload")] == [["stuck"]]
+    assert serve.children(command="api") == api
+
+
+async def test_an_api_that_stands_still_is_replaced(serve: Windlass, ada: Customer) -> None:
+    (api,) = serve.children(command="api")
+    request = {"type": "held", "payload": {"text": "a" * 40 + "b"}}
+    with pytest.raises(httpx.TransportError):
+        await ada.client.post("/v1/jobs", json=request, timeout=120)
+
+    await serve.says("replacing the API")
+    await eventually(lambda: serve.children(command="api") not in ([], [api]), within_s=60)
+    assert is_gone(api)
 
 
 async def test_a_task_that_cannot_be_canceled_does_not_keep_a_worker_from_its_end(

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 import pytest
 
+from internal.domain.blame import alone
 from internal.domain.errors import (
     InvalidStateError,
 )
@@ -72,9 +73,10 @@ async def test_an_expired_worker_neither_claims_nor_comes_back(store: Store) -> 
 async def test_lost_attempts_of_a_job_to_blame_count_until_it_fails(store: Store) -> None:
     actor = await store.a_user()
     submitted = await store.submit(actor, max_attempts=2)
+    routes = (*ROUTES, *map(alone, ROUTES))  # after the first loss it runs alone
     for _ in range(2):
-        worker = await store.a_worker()
-        await store.claim_one(worker)
+        worker = await store.a_worker(routes=routes)
+        assert len(await store.work.claim(worker, routes, 1)) == 1
         await store.end_processes([worker], [submitted.id])
         assert await store.upkeep.rescue_expired(10) == 1
 

@@ -14,7 +14,9 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from msgspec import Meta, Struct
 
 from windlass import JobContext, Snooze, handler
 
@@ -224,6 +226,48 @@ async def dies(job: Payload, ctx: JobContext) -> None:
         case "terminate":
             os.kill(os.getpid(), signal.SIGTERM)
             await asyncio.sleep(60)
+        case "group":
+            os.kill(0, signal.SIGTERM)
+            await asyncio.sleep(60)
+        case "shell":
+            subprocess.run(["sh", "-c", "kill 0"], check=False)  # noqa: ASYNC221
+            await asyncio.sleep(60)
         case _:
             while True:
                 pass
+
+
+class Held(Struct):
+    """Its payload takes long to match, and nothing else runs meanwhile."""
+
+    text: Annotated[str, Meta(pattern=r"^(a+)+$")]
+
+
+class Stuck(Struct):
+    """A payload that is never read to its end."""
+
+    def __post_init__(self) -> None:
+        threading.Event().wait()
+
+
+@handler("held")
+def held(job: Held, ctx: JobContext) -> None: ...
+
+
+@handler("stuck")
+def stuck(job: Stuck, ctx: JobContext) -> None: ...
+
+
+@handler("deaf")
+async def deaf(job: Payload, ctx: JobContext) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.set_wakeup_fd(-1)
+
+
+@handler("cancels_task")
+async def cancels_task(job: Payload, ctx: JobContext) -> None:
+    """Cancel a task of the process by its name."""
+    for task in asyncio.all_tasks():
+        if task.get_name() == job["name"]:
+            task.cancel()
+    await asyncio.sleep(60)

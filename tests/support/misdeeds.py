@@ -34,6 +34,7 @@ MISDEEDS: Final = (
     Misdeed("dies", "failed", {"how": "exit"}),
     Misdeed("dies", "failed", {"how": "kill"}),
     Misdeed("dies", "failed", {"how": "terminate"}),
+    Misdeed("dies", "failed", {"how": "group"}),
     Misdeed("forked", "succeeded"),
     Misdeed("huge_error", "failed"),
     Misdeed("far_delay", "failed"),
@@ -49,5 +50,6 @@ MORE_MISDEEDS: Final = (
     Misdeed("exit", "failed", {"in": "handler", "by": "interrupt"}),
     Misdeed("leaves_stubborn_task", "succeeded"),
     Misdeed("dies", "failed", {"how": "segv"}),
+    Misdeed("dies", "failed", {"how": "shell"}),
     Misdeed("terminated_process", "succeeded"),
 )

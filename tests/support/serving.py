@@ -18,6 +18,7 @@ import psutil
 from internal.adapters.embedded.postmaster import processes
 from tests.support.conditions import eventually
 
+_OURS = {"internal.bootstrap.cli"}
 _SETTINGS = ("WINDLASS_", "DATABASE_URL", "HOST", "PORT")
 
 
@@ -41,12 +42,12 @@ class Windlass:
         return code
 
     def press_ctrl_c(self) -> None:
-        """A terminal signals the whole group."""
+        """A terminal signals the whole group in its foreground."""
         os.killpg(self.process.pid, signal.SIGINT)
 
     def children(self, *, command: str = "") -> list[psutil.Process]:
         """Our own child processes, PostgreSQL apart; of one command if named."""
-        wanted = {"internal.bootstrap.cli", command} - {""}
+        wanted = {*_OURS, command} - {""}
         ours = psutil.Process(self.process.pid).children()
         return [child for child in ours if wanted <= _words(child)]
 
@@ -113,11 +114,13 @@ def refused(line: str) -> str | None:
 
 
 def kill_group(pid: int) -> None:
-    """kill -9 of whatever is left of a process group."""
-    try:
+    """kill -9 of whatever is left of a process group, and of what its leader supervises."""
+    with suppress(psutil.NoSuchProcess):
+        supervised = [each for each in psutil.Process(pid).children() if _words(each) >= _OURS]
+        for each in supervised:
+            os.killpg(each.pid, signal.SIGKILL)
+    with suppress(ProcessLookupError):
         os.killpg(pid, signal.SIGKILL)
-    except ProcessLookupError:
-        return
 
 
 def is_gone(process: psutil.Process) -> bool:

@@ -52,3 +52,10 @@ def test_the_wheel_carries_the_migrations(tmp_path: Path) -> None:
     assert migrations
     for path in migrations:
         assert f"internal/_assets/{path.relative_to(ROOT)}" in carried
+
+
+def test_what_runs_beside_handlers_keeps_the_clock_that_one_of_them_may_replace() -> None:
+    beside = [*(ROOT / "internal/services").rglob("*.py")]
+    beside += (ROOT / "internal/adapters/postgres").rglob("*.py")
+
+    assert [str(each) for each in beside if "time.monotonic()" in each.read_text()] == []

@@ -83,3 +83,21 @@ async def test_a_line_longer_than_the_room_is_written_when_it_is_alone() -> None
     await eventually(pipe.has_line)
 
     assert pipe.text == "longer than ten\n"
+
+
+async def test_a_standard_stream_that_a_handler_closes_stays_open_for_lines() -> None:
+    pipe = Pipe()
+    before = os.dup(2)
+    try:
+        os.dup2(pipe.inlet, 2)
+        writer = LineWriter(2)
+        other, outlet = os.pipe()
+        os.dup2(outlet, 2)  # what is opened next takes the number of what was closed
+        writer.put(b"a line\n")
+        assert writer.flush(30)
+    finally:
+        os.dup2(before, 2)
+    os.close(outlet)
+
+    await eventually(lambda: pipe.read() == "a line\n")
+    assert os.read(other, 1) == b""

@@ -1,5 +1,6 @@
 """What is accepted as a job, and what becomes of it."""
 
+import asyncio
 import hashlib
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -177,6 +178,24 @@ def test_a_payload_that_does_not_fit_its_handler_is_refused() -> None:
     for payload in ('{"width": "1"}', "{}", '{"width": 1, "height": 2}'):
         with pytest.raises(ValidationError, match="does not fit the type's input"):
             submit(f'{{"type": "thumbnail", "payload": {payload}}}')
+
+
+@pytest.mark.parametrize(
+    "failure", [ValueError, SystemExit, KeyboardInterrupt, asyncio.CancelledError, GeneratorExit]
+)
+def test_whatever_an_input_type_raises_is_a_fault_of_the_payload(
+    failure: type[BaseException],
+) -> None:
+    class Refused(msgspec.Struct):
+        def __post_init__(self) -> None:
+            raise failure
+
+    def run(job: Any, ctx: JobContext) -> None: ...
+
+    run.__annotations__["job"] = Refused
+    handlers = Handlers([handler("refused")(run)])
+    with pytest.raises(ValidationError, match="does not fit the type's input"):
+        accept(read('{"type": "refused"}'), handlers, DEFAULTS)
 
 
 def test_a_fault_names_its_field_and_its_place_in_the_batch() -> None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-import time
 from datetime import UTC, datetime, timedelta
+from time import monotonic
 from typing import Final
 
 from internal.adapters.postgres.database import Database
@@ -30,9 +30,9 @@ class PostgresClock:
 
     async def compare(self) -> None:
         async with self._database.hot() as connection:
-            began, here = time.monotonic(), datetime.now(UTC)
+            began, here = monotonic(), datetime.now(UTC)
             there = await connection.fetchval("select clock_timestamp()")
-            took = timedelta(seconds=time.monotonic() - began)
+            took = timedelta(seconds=monotonic() - began)
         if took > SLOW and self._off is not None:
             return
         self._ids.follow(there + took / 2)
@@ -48,7 +48,7 @@ class PostgresClock:
             return
         if self._was_told(off - before):
             return
-        self._reminded_at = time.monotonic()
+        self._reminded_at = monotonic()
         clocks = {"this_machine": here.isoformat(), "database": there.isoformat()}
         _log.error(
             "this machine's clock differs from the database's by more than %d s: set it right; "
@@ -60,4 +60,4 @@ class PostgresClock:
     def _was_told(self, change: timedelta) -> bool:
         if self._reminded_at is None or abs(change) > TOLERATED:
             return False
-        return time.monotonic() - self._reminded_at < REMINDED_EVERY.total_seconds()
+        return monotonic() - self._reminded_at < REMINDED_EVERY.total_seconds()

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
+from time import monotonic
 from typing import Any, Final
 from uuid import UUID
 
@@ -173,9 +173,9 @@ async def _busy(connection: Hot, rows: Sequence[Row]) -> set[UUID]:
 def _decided(rows: Sequence[Row], decide: Decide, busy: set[UUID]) -> list[Fired]:
     """As many as a transaction may have jobs, and as are soon told; the others stay as they are."""
     fired: list[Fired] = []
-    jobs, began = 0, time.monotonic()
+    jobs, began = 0, monotonic()
     for row in rows:
-        if jobs >= MOST_JOBS or (fired and time.monotonic() - began > DECIDING_S):
+        if jobs >= MOST_JOBS or (fired and monotonic() - began > DECIDING_S):
             break
         firing = decide(shown(row), row["now"], is_busy=row["last_job_id"] in busy)
         user_id = row["user_id"]

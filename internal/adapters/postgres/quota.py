@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from time import monotonic
 from typing import Final
 from uuid import UUID
 
@@ -73,7 +73,7 @@ class Quota:
     for each further process, when a user fills it within that second.
     """
 
-    def __init__(self, limit: int, *, now: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, limit: int, *, now: Callable[[], float] = monotonic) -> None:
         self._limit = limit
         self._now = now
         self._rooms: dict[UUID, _Room] = {}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+from time import monotonic
 from typing import Any, Final
 
 from sqlalchemy import event
@@ -27,14 +27,14 @@ class Age:
 
     def grows_old(self) -> bool:
         """Take all connections made until now for too old; False when that was just done."""
-        now = time.monotonic()
+        now = monotonic()
         if now - self._renewed_at < RENEWED_EVERY_S:
             return False
         self._renewed_at = now
         return True
 
     def _note(self, _connection: object, record: Any) -> None:
-        record.info["connected_at"] = time.monotonic()
+        record.info["connected_at"] = monotonic()
 
     def _check(self, _connection: object, record: Any, _proxy: object) -> None:
         if record.info["connected_at"] < self._renewed_at:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import time
 from datetime import timedelta
+from time import monotonic
 from typing import Final
 
 from internal.adapters.postgres.blame import lost_with_its_worker, tell_lost
@@ -77,7 +77,7 @@ class PostgresUpkeep:
                 lost = await connection.fetch(statement("expired"), limit)
                 if not lost:
                     return 0
-                now = time.monotonic()
+                now = monotonic()
                 ends = [lost_with_its_worker(row, now) for row in lost]
                 answer = await record_ends(connection, self._aging, ends, now)
         self._wakeups.send(*topics_of(answer))

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from operator import attrgetter
+from time import monotonic
 from typing import Any, Final
 from uuid import UUID
 
@@ -58,7 +58,7 @@ class PostgresWork:
         if not ends:
             return set()
         async with self._database.hot() as connection:
-            now = time.monotonic()
+            now = monotonic()
             if all(_is_plain_success(end) for end in ends):
                 (answer,) = await connection.fetch(statement("succeed"), *_successes(ends, now))
                 topics = topics_of(answer, ("told", "freed", "noted"))
@@ -103,7 +103,7 @@ class PostgresWork:
 
     async def log(self, lines: Mapping[Lease, Sequence[LoggedLine]]) -> set[UUID]:
         async with self._database.hot() as connection:
-            values = _columns_of_lines(lines, time.monotonic())
+            values = _columns_of_lines(lines, monotonic())
             (answer,) = await connection.fetch(statement("log"), *values)
         if answer["told"]:
             self._wakeups.send(Topic.OUTBOX)

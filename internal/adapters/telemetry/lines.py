@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import select
 import threading
@@ -16,6 +17,17 @@ from typing import Final
 MAX_WAITING_BYTES: Final = 1024 * 1024
 # How long to let a full disk or a broken pipe be.
 PAUSE_S: Final = 1.0
+_LAST_STANDARD: Final = 2
+
+
+def _of_its_own(descriptor: int) -> int:
+    """A standard stream under another number: a handler that closes those closes no log.
+
+    The next file or socket takes such a number, and lines would go into it.
+    """
+    if descriptor > _LAST_STANDARD:
+        return descriptor
+    return fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, _LAST_STANDARD + 1)
 
 
 class LineWriter:
@@ -32,7 +44,7 @@ class LineWriter:
         max_waiting: int = MAX_WAITING_BYTES,
         dropped: Callable[[int], bytes] = lambda _: b"",
     ) -> None:
-        self._descriptor = descriptor
+        self._descriptor = _of_its_own(descriptor)
         self._max_waiting = max_waiting
         self._dropped = dropped
         self._begin()

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from time import monotonic
 
 from internal.domain.attempt_log import (
     LINES_AT_ONCE,
@@ -26,7 +26,7 @@ class AttemptLog:
     has not confirmed, be it under way, and its number tells the store which it has already.
     """
 
-    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, now: Callable[[], float] = monotonic) -> None:
         self._now = now
         self._lock = threading.Lock()
         self._allowance = Allowance(LINES_PER_S, LINES_AT_ONCE)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import heapq
-import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from itertools import count
+from time import monotonic
 from uuid import UUID
 
 from internal.domain.ports.work import ClaimedJob
@@ -17,9 +17,7 @@ from internal.services.worker.running import Identity, Running, Tenant
 class Buffer:
     """Gives the job with the lowest tag, whenever it was claimed; minds the reserve."""
 
-    def __init__(
-        self, slots: int, reserve: float, clock: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, slots: int, reserve: float, clock: Callable[[], float] = monotonic) -> None:
         """`reserve` is the part of the slots for users who run less than their fair share."""
         self.reserved = reserved_slots(slots, reserve)
         self._slots = slots

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import asyncio
-import time
+from time import monotonic
 from typing import Final
 
 from internal.services.worker.executor import Executor
@@ -26,7 +26,7 @@ class Deadlines:
 
     def run_once(self) -> None:
         """Look at all that runs."""
-        now = time.monotonic()
+        now = monotonic()
         for running in [each for each in self._slots.running if each.deadline <= now]:
             if running.was_told:
                 self._executor.abandon(running)

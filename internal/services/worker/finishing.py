@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-import time
+from time import monotonic
 from typing import Final
 
 from internal.domain.blame import Suspicion
@@ -81,7 +81,7 @@ def expired(running: Running) -> Finish:
         outcome=None,
         settlement=Settlement(Status.CANCELED, job.attempts),
         ran_ms=0.0,
-        ended=time.monotonic(),
+        ended=monotonic(),
         error=NOT_STARTED if job.number == 1 else NOT_FINISHED,
     )
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
-import time
 from collections.abc import Sequence
 from datetime import timedelta
+from time import monotonic
 from typing import Final
 from uuid import UUID
 
@@ -65,7 +65,7 @@ class Heart:
         """Give up the current name: a claim whose answer was lost must not live on under it."""
         identity = self._slots.current
         if identity is not None:
-            identity.given_up = time.monotonic()
+            identity.given_up = monotonic()
             identity.ending = self._completer.unrecorded
             self._slots.retiring.append(identity)
             self._slots.current = None
@@ -89,7 +89,7 @@ class Heart:
         beat = await self._workers.beat(identity.id, self._ttl, held, running=running)
         if not beat.alive:
             self.lose(identity)
-        elif not held and not identity.hung and time.monotonic() - identity.given_up > LINGER_S:
+        elif not held and not identity.hung and monotonic() - identity.given_up > LINGER_S:
             self._slots.retiring.remove(identity)
             await self._workers.leave(identity.id)
 

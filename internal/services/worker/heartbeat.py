@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-import time
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from datetime import timedelta
 from functools import partial
+from time import monotonic
 from typing import Any, Final
 
 import msgspec
@@ -160,14 +160,14 @@ class Heartbeat:
         """
         if identity.lost:
             return
-        began = time.monotonic()
+        began = monotonic()
         expires = identity.renewed + self._ttl.total_seconds()
         running = len(self._slots.running)
         beating = beats.beat(identity.id, self._ttl, running=running, lag_ms=lag_ms)
         try:
             beat = await in_time(beating, expires - began)
         except (UnavailableError, TimeoutError) as error:
-            if time.monotonic() >= expires:
+            if monotonic() >= expires:
                 self._lose(identity)
             raise UnavailableError("no heartbeat arrived") from error
         if not beat.alive:

@@ -1,8 +1,8 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable
+from time import monotonic
 from typing import Final
 
 TICK_S: Final = 0.05
@@ -11,7 +11,7 @@ TICK_S: Final = 0.05
 class Lag:
     """How late a regular tick of the event loop comes; read from other threads as well."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, clock: Callable[[], float] = monotonic) -> None:
         self._clock = clock
         self._longest = 0.0
         self.ticked = clock()

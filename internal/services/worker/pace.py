@@ -1,8 +1,8 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable
+from time import monotonic
 from typing import Final
 
 # What is claimed ahead is started within about this time.
@@ -20,7 +20,7 @@ class Pace:
     as the slots can end at the mean duration.
     """
 
-    def __init__(self, slots: int, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, slots: int, clock: Callable[[], float] = monotonic) -> None:
         self._slots = slots
         self._clock = clock
         self._faded = clock()

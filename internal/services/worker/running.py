@@ -6,9 +6,9 @@ import asyncio
 import logging
 import math
 import threading
-import time
 from collections import deque
 from collections.abc import Sequence
+from time import monotonic
 from typing import Any, Final
 from uuid import UUID
 
@@ -124,12 +124,12 @@ class Running(msgspec.Struct, eq=False):
 
     def begin(self) -> None:
         """The handler is called now."""
-        self.started = time.monotonic()
+        self.started = monotonic()
         self.deadline = self.started + self.job.timeout_ms / 1000
 
     def end(self) -> None:
         """The handler has ended; from now on its time cannot run out."""
-        self.ended = time.monotonic()
+        self.ended = monotonic()
         self.deadline = NEVER
 
     @property
@@ -165,7 +165,7 @@ class Running(msgspec.Struct, eq=False):
         self._cancel_task()
 
     def _tell(self) -> None:
-        self.deadline = time.monotonic() + PATIENCE_S
+        self.deadline = monotonic() + PATIENCE_S
         self._cancel_task()
 
     def _cancel_task(self) -> None:
@@ -187,7 +187,7 @@ class Identity:
 
     def __init__(self) -> None:
         self.id = new_worker_id()
-        self.renewed = time.monotonic()
+        self.renewed = monotonic()
         self.lost = False
         self.given_up = NEVER
         self.held: dict[UUID, Running] = {}

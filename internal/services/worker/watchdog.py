@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from datetime import timedelta
+from time import monotonic
 from typing import Any, Final
 from uuid import UUID
 
@@ -54,7 +55,7 @@ class Watchdog:
         self._longest_s = max(SHORTEST_S, LONGEST * lease_ttl.total_seconds())
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread = 0
-        self._looked = time.monotonic()
+        self._looked = monotonic()
         self._cpu_s = time.process_time()
         # Before this moment the whole process stood still: no handler is to blame for it.
         self._excused = 0.0
@@ -69,11 +70,11 @@ class Watchdog:
 
     async def run(self) -> None:
         """Live until canceled."""
-        self._looked = time.monotonic()
+        self._looked = monotonic()
         while True:
             await asyncio.sleep(LOOK_EVERY_S)
             self._report.send()
-            await self.look(time.monotonic())
+            await self.look(monotonic())
 
     async def look(self, now: float) -> None:
         """See whether the loop moves."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import time
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 from functools import partial
+from time import monotonic
 from typing import Final
 from uuid import UUID
 
@@ -19,6 +19,7 @@ from internal.domain.errors import UnavailableError
 from internal.domain.handlers import Handlers
 from internal.domain.ports.feed import Topic, Wakeups
 from internal.domain.ports.work import Beats, Claims, Finishes, Workers
+from internal.services.background import Background
 from internal.services.duty import Duty
 from internal.services.worker.completer import Completer
 from internal.services.worker.deadlines import Deadlines
@@ -95,7 +96,7 @@ class Worker:
             Duty("heart", heart.run_once, pause=NEWS_EVERY),
             Duty("scribe", Scribe(finishes, slots).run_once, pause=NEWS_EVERY),
         )
-        self._busy_at = time.monotonic()
+        self._busy_at = monotonic()
 
     @property
     def is_worn_out(self) -> bool:
@@ -116,27 +117,25 @@ class Worker:
         loop = asyncio.get_running_loop()
         loop.set_default_executor(LoopThreads(loop, self._slots.marks))
         async with asyncio.TaskGroup() as group:
-            beating = group.create_task(self._beat(), name="heartbeat")
-            background = [
-                *(
-                    group.create_task(duty.run(self._wakeups), name=duty.name)
-                    for duty in self._duties
-                ),
-                group.create_task(self._completer.run(), name="completer"),
-                group.create_task(self._deadlines.run(), name="deadlines"),
-                group.create_task(self._lag.run(), name="lag"),
-            ]
-            produce = group.create_task(self._producer.run(self._wakeups), name="producer")
+            background = Background(group)
+            beating = background.begin(self._beat(), "heartbeat")
+            for duty in self._duties:
+                background.begin(duty.run(self._wakeups), duty.name)
+            background.begin(self._completer.run(), "completer")
+            background.begin(self._deadlines.run(), "deadlines")
+            background.begin(self._lag.run(), "lag")
+            produce = background.begin(self._producer.run(self._wakeups), "producer")
             await self._until_stopped(stop)
+            background.release(produce)
             self._producer.stop()
             await produce
             await self._finish_running()
             await self._last_flush()
+            background.release(beating)
             beating.cancel()
             await asyncio.wait({beating})
             await self._leave()
-            for task in background:
-                task.cancel()
+            background.cancel()
 
     async def _beat(self) -> None:
         with self._wakeups.subscribe(self._heartbeat.wake, Topic.CANCEL):
@@ -153,8 +152,8 @@ class Worker:
         if not self._settings.is_alone:
             return False
         if self._slots.running or len(self._slots.buffer):
-            self._busy_at = time.monotonic()
-        return time.monotonic() - self._busy_at > IDLE_S
+            self._busy_at = monotonic()
+        return monotonic() - self._busy_at > IDLE_S
 
     async def _finish_running(self) -> None:
         """Let attempts end within the grace; what is left goes back uncounted."""
