@@ -19,10 +19,10 @@ class PrintedText(io.TextIOWrapper):
         buffer = _Printed(descriptor, self._lines)
         super().__init__(buffer, "utf-8", "backslashreplace", line_buffering=True)
 
-    def drain(self) -> None:
-        """Write what is there, but do not wait long: for a process that ends."""
+    def drain(self, within_s: float = _LAST_LINES_S) -> bool:
+        """Write what is there, but do not wait long: for a process that ends. Whether all is."""
         self.flush()
-        self._lines.flush(_LAST_LINES_S)
+        return self._lines.flush(within_s)
 
 
 class _Printed(io.BufferedIOBase):
