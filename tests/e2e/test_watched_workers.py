@@ -278,7 +278,10 @@ async def test_an_input_type_that_never_ends_refuses_its_payload_and_holds_up_no
     assert (await _end_of(ada, job_id))["status"] == "succeeded"
     answer = await refused
     assert (answer.status_code, answer.json()["error"]["code"]) == (400, "VALIDATION_ERROR")
-    assert [line["types"] for line in _logged(serve, "has not read a payload")] == [["stuck"]]
+    await serve.says("has not read a payload")
+    await eventually(
+        lambda: [each["types"] for each in _logged(serve, "has not read a payload")] == [["stuck"]]
+    )
     assert serve.children(command="api") == api
 
 
@@ -291,6 +294,14 @@ async def test_an_api_that_stands_still_is_replaced(serve: Windlass, ada: Custom
     await serve.says("replacing the API")
     await eventually(lambda: serve.children(command="api") not in ([], [api]), within_s=60)
     assert is_gone(api)
+    await eventually(partial(_answers, ada), within_s=60)
+
+
+async def _answers(ada: Customer) -> bool:
+    try:
+        return (await ada.client.get("/ready")).is_success
+    except httpx.TransportError:
+        return False
 
 
 async def test_a_task_that_cannot_be_canceled_does_not_keep_a_worker_from_its_end(
