@@ -87,7 +87,8 @@ async def _run(ada: Customer, type_: str, **payload: Any) -> dict[str, Any]:
 
 
 def _logged(serve: Windlass, text: str, key: str = "event") -> list[dict[str, Any]]:
-    lines = [json.loads(each) for each in serve.output.splitlines() if each.startswith("{")]
+    whole = serve.output.rpartition("\n")[0].splitlines()
+    lines = [json.loads(each) for each in whole if each.startswith("{")]
     return [line for line in lines if text in str(line.get(key, ""))]
 
 
