@@ -100,6 +100,8 @@ class Executor:
             _log.exception("an attempt's end is unreadable", extra={"job_id": str(running.job_id)})
             self._record_late(running, UNREADABLE)
         finally:
+            # Else the attempt, its task and the task's context hold each other until a collection.
+            ATTEMPT.set(None)
             if not running.abandoned:
                 self._leave(running)
 

@@ -99,7 +99,7 @@ class LoopThreads(ThreadPoolExecutor):
         while call is not None:
             mark(running, self._marks)
             answer = call.carry_out()
-            # First, so that whoever awaits the last answer finds that no thread works on.
+            # First: code that awaits the last answer must find that no thread works on.
             call = self._next(running, crew)
             answer()
 
