@@ -39,21 +39,20 @@ with offered as materialized (
          key, request_hash, concurrency_key, rate_key, expires_at, delay_ms,
          name, parents, runs_anyway, is_awaited, expires_in_ms)
 ),
-wanted as materialized (
-  select distinct flow_id from offered
-),
 flows as materialized (
   -- KEY SHARE keeps out who retires a queue or forgets it (FOR UPDATE), as wake_flows does later.
   select id, limited
   from flow
-  where id = any(array(select flow_id from wanted))
+  where id = any(array(select distinct flow_id from offered))
     and not retired
   order by id
   for key share
 ),
+gone as materialized (
+  select flow_id from offered where flow_id not in (select id from flows)
+),
 input as not materialized (
-  select * from offered
-  where (select count(*) from flows) = (select count(*) from wanted)
+  select * from offered where not exists (select from gone)
 ),
 keyed as (
   insert into idempotency (user_id, key, request_hash, job_id)
@@ -119,7 +118,7 @@ batched as (
   select $1, ($3::uuid[])[1], (select count(*) from fresh), $30::uuid, $31::uuid,
          (select id from fresh order by id desc limit 1)
   where $1::uuid is not null
-    and exists (select from input)
+    and not exists (select from gone)
   -- by a second statement, about jobs whose keys were given free meanwhile
   on conflict (id) do update
   set total = b.total + excluded.total,
@@ -191,7 +190,7 @@ told as (
   returning id
 )
 select now() as now,
-       array(select flow_id from wanted where flow_id not in (select id from flows)) as gone,
+       array(select flow_id from gone) as gone,
        exists (select from told) as told,
        exists (select from noted) as noted,
        array(select id from input
