@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from itertools import count
 from time import monotonic
 from uuid import UUID
@@ -25,8 +25,10 @@ class Buffer:
         self._numbers = count()
         self._tenants: dict[UUID, Tenant] = {}
         self._weights = 0.0
-        # A heap with an entry for each tenant who waits, by the tag of its first job.
+        # A heap with an entry for each tenant who waits, by the tag of its first job; those who run
+        # too much for the reserve stand aside until that changes, so that no pop passes them again.
         self._line: list[tuple[float, int, Tenant]] = []
+        self._aside: set[Tenant] = set()
         self._size = 0
 
     def __len__(self) -> int:
@@ -45,22 +47,22 @@ class Buffer:
 
     def pop(self, free: int) -> Running | None:
         """Take the next job that may start while so many slots are free; it counts as running."""
-        if free <= 0 or not self._line:
+        if free <= 0:
             return None
         if free > self.reserved:
-            return self._start_first()
-        aside = []
-        while self._line and not self._may_start(self._line[0][2], free):
-            aside.append(heapq.heappop(self._line))
-        started = self._start_first() if self._line else None
-        for entry in aside:
-            heapq.heappush(self._line, entry)
-        return started
+            self._line_up(self._aside)
+        else:
+            while self._line and not self._may_start(self._line[0][2], free):
+                self._aside.add(heapq.heappop(self._line)[2])
+        return self._start_first() if self._line else None
 
     def ended(self, running: Running) -> None:
         """A job that was taken by `pop` has ended."""
-        running.tenant.running -= 1
-        self._let_leave(running.tenant)
+        tenant = running.tenant
+        tenant.running -= 1
+        if tenant in self._aside:
+            self._line_up((tenant,))
+        self._let_leave(tenant)
 
     def above_share(self) -> list[UUID]:
         """The users who run too much to start anything on the reserve."""
@@ -91,6 +93,14 @@ class Buffer:
             del self._tenants[tenant.user_id]
             # Exact again when all have left, however the sums were rounded.
             self._weights = self._weights - tenant.weight if self._tenants else 0.0
+            self._line_up(self._aside)  # the others' shares have grown
+
+    def _line_up(self, aside: Collection[Tenant]) -> None:
+        if not aside:
+            return
+        for tenant in aside:
+            heapq.heappush(self._line, (tenant.waiting[0].job.tag, tenant.number, tenant))
+        self._aside = self._aside.difference(aside)
 
     def _start_first(self) -> Running:
         tenant = self._line[0][2]
@@ -110,6 +120,7 @@ class Buffer:
 
     def _take(self, wanted: Callable[[Running], bool]) -> list[Running]:
         taken: list[Running] = []
+        self._line_up(self._aside)
         for _, _, tenant in self._line:
             found = [running for running in tenant.waiting if wanted(running)]
             if found:
