@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+from random import Random
 from uuid import UUID
 
 import pytest
 
 from internal.domain.ids import new_id
 from internal.domain.ports.work import ClaimedJob
+from internal.domain.shares import fair_share, may_start
 from internal.services.worker.buffer import Buffer
 from internal.services.worker.running import Identity, Running
 from tests.support.work import a_claimed_job
@@ -148,3 +150,71 @@ def test_only_what_was_claimed_long_ago_is_stale() -> None:
 
     assert [each.job.tag for each in buffer.take_older_than(5)] == [1]
     assert len(buffer) == 1
+
+
+class Line:
+    """What a buffer should do, said without a thought for speed."""
+
+    def __init__(self, reserved: int) -> None:
+        self._reserved = reserved
+        self._waiting: dict[UUID, list[ClaimedJob]] = {}
+        self._entered: dict[UUID, int] = {}
+        self._running: dict[UUID, int] = {}
+        self._users = 0
+
+    def put(self, job: ClaimedJob) -> None:
+        if not self._is_here(job.user_id):
+            self._users += 1
+            self._entered[job.user_id] = self._users
+        self._waiting.setdefault(job.user_id, []).append(job)
+
+    def pop(self, free: int) -> ClaimedJob | None:
+        here = [user for user in self._entered if self._is_here(user)]
+        share = fair_share(SLOTS, 1.0, len(here))
+        able = [
+            (self._waiting[user][0].tag, self._entered[user], user)
+            for user in here
+            if self._waiting[user]
+            and may_start(
+                free=free, reserve=self._reserved, running=self._running.get(user, 0), share=share
+            )
+        ]
+        if not able:
+            return None
+        user = min(able)[2]
+        self._running[user] = self._running.get(user, 0) + 1
+        return self._waiting[user].pop(0)
+
+    def ended(self, job: ClaimedJob) -> None:
+        self._running[job.user_id] -= 1
+
+    def _is_here(self, user: UUID) -> bool:
+        return bool(self._waiting.get(user) or self._running.get(user))
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_whatever_comes_and_ends_the_first_who_may_start_does(seed: int) -> None:
+    chance = Random(seed)  # noqa: S311 - a reproducible history
+    users = [new_id() for _ in range(chance.choice((2, 5, 30)))]
+    buffer, line = Buffer(SLOTS, reserve=0.2), Line(reserved=2)
+    identity, running = Identity(), list[Running]()
+    tag = 0
+    for _ in range(1_000):
+        if chance.random() < 0.2:
+            jobs = [
+                a_claimed_job(user_id=chance.choice(users), tag=tag + n)
+                for n in range(chance.randrange(4))
+            ]
+            tag += len(jobs)
+            buffer.put(identity, jobs)
+            for job in jobs:
+                line.put(job)
+        elif running and chance.random() < 0.5:
+            ended = running.pop(chance.randrange(len(running)))
+            buffer.ended(ended)
+            line.ended(ended.job)
+        else:
+            free = SLOTS - len(running)
+            started = buffer.pop(free)
+            assert (started and started.job) == (line.pop(free) if free else None)
+            running += [started] if started else []
