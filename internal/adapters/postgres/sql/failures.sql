@@ -18,5 +18,11 @@ with page as materialized (
 )
 select p.fingerprint, f.type, f.message, p.count, p.first_seen, p.last_seen
 from page p
-left join failure f on f.user_id = $1 and f.fingerprint = p.fingerprint
+left join lateral (
+  select type, message
+  from failure
+  where user_id = $1
+    and fingerprint = p.fingerprint
+  limit 1 -- looked up for each: joined, all failures of the user may be hashed
+) f on true
 order by p.count desc, p.fingerprint desc

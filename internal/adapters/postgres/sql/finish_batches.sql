@@ -62,12 +62,17 @@ doubtful as (
   ) is null
 ),
 held as (
-  select id
-  from batch
-  where id = any(array(select id from doubtful))
-    and finished_at is null
-  order by id
-  for update skip locked
+  select b.place
+  from (select id from doubtful order by id) d
+  cross join lateral (
+    select ctid as place
+    from batch
+    where id between d.id and d.id
+      and finished_at is null
+    order by id -- as above
+    limit 1
+    for update skip locked
+  ) b
 ),
 seen as (
   update batch b
@@ -126,7 +131,7 @@ seen as (
       offset 0 -- look for it once
     ) l
   )
-  where id = any(array(select id from held))
+  where ctid = any(array(select place from held))
   returning id, user_id, finished_at
 ),
 told as (

@@ -3,8 +3,8 @@
 -- By id, and so the oldest first: jobs go when their day is over as a whole.
 with gone as (
   delete from batch
-  where id = any(array(
-    select id
+  where ctid = any(array(
+    select ctid
     from batch
     where id < day_floor(((now() - greatest($1::interval, $2::interval)) at time zone 'UTC')::date)
       and finished_at < now() - greatest($1::interval, $2::interval)
