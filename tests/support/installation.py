@@ -81,6 +81,10 @@ class Installation:
         await command.end()
         self._forget(command)
 
+    def take_as_is(self, command: Windlass) -> None:
+        """What it has started may have been replaced on purpose: go by what runs now."""
+        self._families[command] = family(command)
+
     def check_none_ended(self) -> None:
         """Each process that was not ended on purpose, and each that it started, lives on."""
         for each in self.commands:
