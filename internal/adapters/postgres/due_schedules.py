@@ -36,8 +36,13 @@ HELD: Final = timedelta(seconds=RETRY_AFTER_S)
 # The rest are due already, and with those who lock them.
 NEXT: Final = """
     select extract(epoch from least(
-        (select min(next_run_at) from schedule where next_run_at > now() and held_until is null),
-        (select min(held_until) from schedule where held_until > now())) - now())
+        -- not min(): planned over an empty table, that adds up over all rows
+        (select next_run_at from schedule
+         where next_run_at > now() and held_until is null
+         order by next_run_at limit 1),
+        (select held_until from schedule
+         where held_until > now()
+         order by held_until limit 1)) - now())
 """
 
 _log = logging.getLogger(__name__)

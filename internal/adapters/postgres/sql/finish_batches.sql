@@ -44,7 +44,7 @@ doubtful as (
   -- While the job that a batch was last seen to wait for is unfinished, so is the batch: five
   -- look-ups at most, and nothing is written. All see the same moment, so none misses a job that
   -- moves from one table to another.
-  select id
+  select user_id, id
   from looked l
   where coalesce(
     (
@@ -63,14 +63,14 @@ doubtful as (
 ),
 held as (
   select b.place
-  from (select id from doubtful order by id) d
+  from (select user_id, id from doubtful order by id) d
   cross join lateral (
     select ctid as place
     from batch
-    where id between d.id and d.id
+    where user_id = d.user_id -- else an index that begins with it may be gone through whole
+      and id = d.id
       and finished_at is null
-    order by id -- as above
-    limit 1
+    limit 1 -- looked up for each
     for update skip locked
   ) b
 ),
