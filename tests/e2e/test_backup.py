@@ -24,15 +24,16 @@ from tests.support.load import check_all_done, is_all_done, load
 from tests.support.records import check_each_done_once
 from tests.support.store import Store, open_store
 
-PER_SECOND: Final = 80 if LONG else 30
-JOBS_BEFORE: Final = 1_000 if LONG else 60
+PER_SECOND: Final = 80
+JOBS_BEFORE: Final = 1_000
 SLEEP_MS: Final = 300
 FOR_LATER: Final = {"type": "journaled", "payload": {"sleep_ms": 0}, "delay_ms": 8_000}
 
 _ENDED: Final = [STATUS_CODE[status] for status in FINISHED]
 
 
-@pytest.mark.timeout(600 if LONG else 300)
+@pytest.mark.skipif(not LONG, reason="takes long: a part of `make trials`")
+@pytest.mark.timeout(600)
 async def test_what_a_dump_holds_unfinished_is_done_once_where_it_is_restored(
     database_url: str, tmp_path: Path, report: Callable[[str], None]
 ) -> None:

@@ -24,8 +24,8 @@ from tests.support.installation import LONG, installation
 from tests.support.load import check_all_done, load
 
 SIZE: Final = "420m"
-PER_SECOND: Final = 60 if LONG else 20
-FULL_S: Final = 25 if LONG else 3
+PER_SECOND: Final = 60
+FULL_S: Final = 25
 BLOCK: Final = bytes(1024 * 1024)
 # Little of the log is kept for later, so that it grows into the full disk.
 SMALL: Final = {
@@ -59,7 +59,8 @@ def postgres(disk: Path) -> Iterator[EmbeddedServer]:
     server.stop()
 
 
-@pytest.mark.timeout(600 if LONG else 300)
+@pytest.mark.skipif(not LONG, reason="takes long: a part of `make trials`")
+@pytest.mark.timeout(600)
 async def test_a_full_disk_refuses_jobs_loses_none_and_needs_no_restart_of_ours(
     disk: Path, postgres: EmbeddedServer, tmp_path: Path, report: Callable[[str], None]
 ) -> None:
