@@ -57,13 +57,16 @@ async def translating(job: Payload, ctx: JobContext) -> None:
 
 
 class Uncancelable(asyncio.Future[None]):
+    awaited: Uncancelable
+
     def cancel(self, msg: Any = None) -> bool:
         raise SystemExit("not now")
 
 
 @handler("uncancelable")
 async def uncancelable(job: Payload, ctx: JobContext) -> None:
-    await Uncancelable()
+    Uncancelable.awaited = Uncancelable()
+    await Uncancelable.awaited
 
 
 @handler("own timeout")
@@ -106,11 +109,15 @@ async def test_a_timeout_of_the_handlers_own_is_a_failure(watched: Watched) -> N
 async def test_what_cannot_be_told_to_stop_is_given_up_and_the_others_still_have_deadlines(
     watched: Watched,
 ) -> None:
-    await watched.process.start(a_claimed_job("uncancelable", timeout_ms=BRIEF_MS))
+    running = await watched.process.start(a_claimed_job("uncancelable", timeout_ms=BRIEF_MS))
     await eventually(lambda: len(watched.process.slots.hung) == 1)
 
     assert (await watched.end_of("endless")).outcome is Outcome.TIMED_OUT
     assert [end.outcome for end in watched.process.ends.recorded] == [Outcome.TIMED_OUT] * 2
+
+    Uncancelable.awaited.set_result(None)  # else nothing could end the loop of the tests
+    assert running.task is not None
+    await running.task
 
 
 async def test_a_stop_that_comes_with_the_timeout_releases() -> None:
