@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections import deque
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Iterable
 from itertools import count
 from time import monotonic
 from uuid import UUID
@@ -50,7 +50,7 @@ class Buffer:
         if free <= 0:
             return None
         if free > self.reserved:
-            self._line_up(self._aside)
+            self._line_up_again()
         else:
             while self._line and not self._may_start(self._line[0][2], free):
                 self._aside.add(heapq.heappop(self._line)[2])
@@ -61,7 +61,8 @@ class Buffer:
         tenant = running.tenant
         tenant.running -= 1
         if tenant in self._aside:
-            self._line_up((tenant,))
+            self._aside.remove(tenant)
+            self._line_up(tenant)
         self._let_leave(tenant)
 
     def above_share(self) -> list[UUID]:
@@ -93,14 +94,14 @@ class Buffer:
             del self._tenants[tenant.user_id]
             # Exact again when all have left, however the sums were rounded.
             self._weights = self._weights - tenant.weight if self._tenants else 0.0
-            self._line_up(self._aside)  # the others' shares have grown
+            self._line_up_again()  # the others' shares have grown
 
-    def _line_up(self, aside: Collection[Tenant]) -> None:
-        if not aside:
-            return
-        for tenant in aside:
-            heapq.heappush(self._line, (tenant.waiting[0].job.tag, tenant.number, tenant))
-        self._aside = self._aside.difference(aside)
+    def _line_up(self, tenant: Tenant) -> None:
+        heapq.heappush(self._line, (tenant.waiting[0].job.tag, tenant.number, tenant))
+
+    def _line_up_again(self) -> None:
+        while self._aside:
+            self._line_up(self._aside.pop())
 
     def _start_first(self) -> Running:
         tenant = self._line[0][2]
@@ -120,7 +121,7 @@ class Buffer:
 
     def _take(self, wanted: Callable[[Running], bool]) -> list[Running]:
         taken: list[Running] = []
-        self._line_up(self._aside)
+        self._line_up_again()
         for _, _, tenant in self._line:
             found = [running for running in tenant.waiting if wanted(running)]
             if found:
