@@ -101,8 +101,9 @@ def _fault(state: State, longest_s: float) -> str | None:
     for name, heard_at in state.children.items():
         if heard_at is None:
             return f"{name} has not begun to work"
-        if now - heard_at > longest_s:
-            return f"{name} has given no sign of life for {_s(now, heard_at)}"
+        # Up to the moment of writing: what came later a supervisor that stands still cannot know.
+        if state.written_at - heard_at > longest_s:
+            return f"{name} has given no sign of life for {_s(state.written_at, heard_at)}"
     return None
 
 

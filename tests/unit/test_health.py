@@ -52,6 +52,16 @@ def test_a_supervisor_that_stands_still_is_named(
     assert f"supervisor (process {os.getpid()}) has stood still for 20 s" in said
 
 
+def test_a_supervisor_that_has_just_stopped_writing_makes_no_worker_silent(
+    state: StateFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = time.monotonic()
+    state.write({"worker 1": now - 10})
+    monkeypatch.setattr(time, "monotonic", lambda: now + 6)
+
+    assert fault(tmp_path, TTL) is None
+
+
 def test_what_a_dead_supervisor_left_is_not_looked_at(tmp_path: Path) -> None:
     (tmp_path / "health").mkdir()
     left = tmp_path / "health" / "worker-1.json"
