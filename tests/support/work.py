@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any, NoReturn
 from uuid import UUID
@@ -24,6 +25,8 @@ from internal.services.worker.running import Running
 from internal.services.worker.slots import Slots
 from internal.services.worker.supervision import RunningAttempt, Unsupervised
 from internal.services.worker.watchdog import Watchdog
+from tests.support.conditions import eventually
+from tests.support.wakeups import SilentWakeups
 
 
 def a_claimed_job(
@@ -251,6 +254,20 @@ class Process:
         assert running is not None
         self.executor.start(running)
         return running
+
+
+@asynccontextmanager
+async def producing(process: Process) -> AsyncIterator[None]:
+    """Claim and start what waits in its queue; in the end nothing runs any more."""
+    living = asyncio.create_task(process.producer.run(SilentWakeups()))
+    try:
+        yield
+    finally:
+        process.producer.stop()
+        await living
+        for running in [*process.slots.running]:
+            running.stop()
+        await eventually(lambda: not process.slots.running)
 
 
 async def end_of(job: ClaimedJob, *handlers: Handler) -> Finish:

@@ -15,7 +15,7 @@ from internal.domain.outcomes import Fail
 from internal.services.worker import completer as completer_module
 from internal.services.worker.running import Running
 from tests.support.conditions import eventually
-from tests.support.work import Process, a_claimed_job, end_of
+from tests.support.work import Process, a_claimed_job, end_of, producing
 
 Payload = dict[str, Any]
 SECRET: ContextVar[str] = ContextVar("SECRET")
@@ -206,11 +206,15 @@ async def test_the_contextvars_of_one_job_are_unknown_to_the_next() -> None:
         seen.append(SECRET.get("nothing"))
         SECRET.set("of another user")
 
-    process = Process(leaky)
+    process = Process(leaky, slots=1)
     for _ in range(2):
         await task_of(await process.start(a_claimed_job("leaky")))
+    # Each of these begins when the one before it frees the slot.
+    process.queue.waiting = [a_claimed_job("leaky") for _ in range(3)]
+    async with producing(process):
+        await eventually(lambda: len(seen) == 5)
 
-    assert seen == ["nothing", "nothing"]
+    assert seen == ["nothing"] * 5
 
 
 async def test_a_stop_does_not_forget_how_an_attempt_ended_that_waits_to_be_recorded(

@@ -1,8 +1,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any
 from uuid import UUID
 
@@ -17,7 +15,7 @@ from internal.domain.ports.work import ClaimedJob
 from internal.services.worker import producer as producer_module
 from tests.support.conditions import eventually
 from tests.support.wakeups import SilentWakeups
-from tests.support.work import Process, a_claimed_job
+from tests.support.work import Process, a_claimed_job, producing
 
 Payload = dict[str, Any]
 
@@ -29,19 +27,6 @@ async def noop(job: Payload, ctx: JobContext) -> None: ...
 @handler("endless")
 async def endless(job: Payload, ctx: JobContext) -> None:
     await asyncio.sleep(60)
-
-
-@asynccontextmanager
-async def producing(process: Process) -> AsyncIterator[None]:
-    living = asyncio.create_task(process.producer.run(SilentWakeups()))
-    try:
-        yield
-    finally:
-        process.producer.stop()
-        await living
-        for running in [*process.slots.running]:
-            running.stop()
-        await eventually(lambda: not process.slots.running)
 
 
 async def test_what_was_claimed_while_stopping_is_handed_back() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from contextvars import copy_context
 from functools import partial
 from typing import Any, Final
 
@@ -65,13 +66,17 @@ class Executor:
         self._slots = slots
         self._completer = completer
         self._missing: set[str] = set()
+        self._context = copy_context()
 
     def start(self, running: Running) -> None:
         """Begin an attempt; its slot is taken from now on."""
         self._slots.running.add(running)
-        # Its own task, and so its own contextvars. Made directly and unnamed: `create_task` takes
-        # a microsecond longer, and a name another.
-        running.task = asyncio.Task(self._run(running), loop=asyncio.get_running_loop())
+        # A fresh context, no copy of the present one: that may be of the attempt whose end freed
+        # the slot, with the contextvars of another user's handler. Made directly and unnamed:
+        # `create_task` takes a microsecond longer, and a name another.
+        running.task = asyncio.Task(
+            self._run(running), loop=asyncio.get_running_loop(), context=self._context.copy()
+        )
 
     async def _run(self, running: Running) -> None:
         end: End | None = None
