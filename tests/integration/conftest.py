@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
@@ -21,6 +22,16 @@ async def store(database_url: str) -> AsyncIterator[Store]:
     """The store on a database of the test's own."""
     async with open_store(database_url) as store:
         yield store
+
+
+@pytest.fixture
+async def elsewhere(module_database_url: str) -> AsyncIterator[Store]:
+    """The store of another process, with its own connection for wake-ups."""
+    async with open_store(module_database_url) as store:
+        listener = asyncio.create_task(store.wakeups.run())
+        yield store
+        listener.cancel()
+        await asyncio.wait([listener])
 
 
 @pytest.fixture

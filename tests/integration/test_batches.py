@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -39,16 +38,6 @@ async def noop(job: Payload, ctx: JobContext) -> None: ...
 @handler("break")
 async def broken(job: Payload, ctx: JobContext) -> None:
     raise Fail("out of rope")
-
-
-@pytest.fixture
-async def elsewhere(module_database_url: str) -> AsyncIterator[Store]:
-    """The store of another process, with its own connection for wake-ups."""
-    async with open_store(module_database_url) as store:
-        listener = asyncio.create_task(store.wakeups.run())
-        yield store
-        listener.cancel()
-        await asyncio.wait([listener])
 
 
 async def a_batch(user: SignedUp, *jobs: Payload) -> tuple[str, list[str]]:

@@ -6,7 +6,6 @@ import asyncio
 import logging
 import math
 import socket as sockets
-from collections.abc import AsyncIterator
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -19,7 +18,7 @@ from internal.domain.handlers import JobContext
 from tests.support.api import Api, Settings, SignedUp, running_api
 from tests.support.conditions import eventually
 from tests.support.sockets import READY, RESYNC, Event, LiveSocket, socket, watching
-from tests.support.store import Store, open_store
+from tests.support.store import Store
 from tests.support.workers import running_worker
 
 Payload = dict[str, Any]
@@ -45,16 +44,6 @@ async def noop(job: Payload, ctx: JobContext) -> None: ...
 @handler("break")
 async def broken(job: Payload, ctx: JobContext) -> None:
     raise ValueError("out of rope")
-
-
-@pytest.fixture
-async def elsewhere(module_database_url: str) -> AsyncIterator[Store]:
-    """The store of another process, with its own connection for wake-ups."""
-    async with open_store(module_database_url) as store:
-        listener = asyncio.create_task(store.wakeups.run())
-        yield store
-        listener.cancel()
-        await asyncio.wait([listener])
 
 
 async def test_a_job_is_seen_from_its_submission_to_its_end(api: Api, elsewhere: Store) -> None:

@@ -19,6 +19,10 @@ Payload = dict[str, Any]
 
 _numbers = itertools.count(1)
 
+NOTHING: Final = dict.fromkeys(
+    ("blocked", "scheduled", "queued", "running", "succeeded", "failed", "canceled"), 0
+)
+
 UNLIMITED: Final[dict[str, Any]] = {
     "max_running": None,
     "rate_limit": None,

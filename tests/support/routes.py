@@ -9,6 +9,7 @@ import httpx
 from internal.domain.jobs import Outcome
 from internal.domain.ports.work import ClaimedJob
 from tests.support.api import Api, SignedUp
+from tests.support.conditions import eventually
 from tests.support.store import an_end
 
 JSON = {"Content-Type": "application/json"}
@@ -28,6 +29,26 @@ async def submit(user: SignedUp, **fields: Any) -> dict[str, Any]:
     assert answer.status_code == 201, answer.text
     job: dict[str, Any] = answer.json()["data"]
     return job
+
+
+async def data_of(user: SignedUp, path: str, **query: Any) -> Any:
+    answer = await user.client.get(f"/v1/jobs/{path}", params=query)
+    assert answer.status_code == 200, answer.text
+    return answer.json()["data"]
+
+
+async def attempts_of(user: SignedUp, job_id: str) -> list[dict[str, Any]]:
+    """The oldest first."""
+    return list(reversed(await data_of(user, f"{job_id}/attempts")))
+
+
+async def becomes(user: SignedUp, job: dict[str, Any], *statuses: str) -> dict[str, Any]:
+    async def reached() -> bool:
+        return (await data_of(user, job["id"]))["status"] in statuses
+
+    await eventually(reached)
+    now: dict[str, Any] = await data_of(user, job["id"])
+    return now
 
 
 async def start(api: Api, user: SignedUp, **fields: Any) -> ClaimedJob:
